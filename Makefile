@@ -1,0 +1,50 @@
+# Two commands are enough for a newcomer: `make run` and `make test`.
+PYTHON ?= python3
+PORT   ?= 8080
+VENV   := .venv
+BIN    := $(VENV)/bin
+QUICK  := tests/unit tests/contract
+
+.PHONY: help run check lint test test-thorough controlplane lock clean
+
+help:  ## Say what each command does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("Angarium needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run: requirements/run.txt requirements/build.txt pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.txt -r requirements/build.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: requirements/test.txt $(VENV)/.run
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/test.txt
+	@touch $@
+
+run: $(VENV)/.run  ## Start Angarium on this machine, without a cluster, with examples/quickstart (PORT=8080)
+	@$(BIN)/angarium dev --port $(PORT) examples/quickstart
+
+lint: $(VENV)/.test
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
+
+check: lint  ## The quick tier: style, types, import rules, unit and contract tests (under a minute)
+	@$(BIN)/pytest -q $(QUICK)
+
+controlplane: $(VENV)/.test  ## Build the Kubernetes control plane that the cluster tests use (minutes, then cached)
+	@$(BIN)/python tools/controlplane/build.py
+
+test: lint controlplane  ## Everything: what has to pass before a change lands
+	@$(BIN)/pytest -q -m "not thorough"
+
+test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
+	@$(BIN)/pytest -q -m thorough
+
+lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any index URL
+	@$(BIN)/python requirements/lock.py
+
+clean:  ## Remove the environment and local data
+	rm -rf $(VENV) .angarium .mypy_cache .ruff_cache .pytest_cache
