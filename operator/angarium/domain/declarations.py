@@ -1,0 +1,223 @@
+"""What people declare, as frozen values: the decoded specs of Endpoint, Topic, Schedule and Token.
+
+`resources/` makes them from specs, the store keeps them, the delivery plane reads them. They hold references to
+Secrets and ConfigMaps, never their values. A field that is None was not given: code applies the default last.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The kinds of resource that are declared."""
+
+    ENDPOINT = "Endpoint"
+    TOPIC = "Topic"
+    SCHEDULE = "Schedule"
+    TOKEN = "Token"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """Names one declared object; the namespace is the tenant."""
+
+    kind: Kind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRef:
+    """A key in a Secret or ConfigMap of the declaring object's own namespace."""
+
+    name: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """One HTTP header: exactly one of `value` and `secret` is set."""
+
+    name: str
+    value: str | None = None
+    secret: KeyRef | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryOptions:
+    """The leaf fields that are inherited: request or Schedule > topic > Endpoint > default.
+
+    `retry_limit` counts retries (attempts = 1 + retries); `retry_delay` is the expression of contract 4.6, verbatim.
+    """
+
+    method: str | None = None
+    headers: tuple[Header, ...] = ()
+    timeout: timedelta | None = None
+    retry_limit: int | None = None
+    retry_delay: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How to speak TLS to an Endpoint: names of Secrets with `ca.crt`, and with `tls.crt` and `tls.key`."""
+
+    ca_secret: str | None = None
+    client_certificate_secret: str | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A place to deliver to."""
+
+    url: str
+    options: DeliveryOptions = DeliveryOptions()
+    tls: Tls | None = None
+    suspend: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TopicMember:
+    """A named member of a Topic: exactly one of `endpoint` (a name) and `url` is set."""
+
+    name: str
+    endpoint: str | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A named set of endpoints: a list, and every Endpoint of the namespace whose labels match (None: no selector)."""
+
+    members: tuple[TopicMember, ...] = ()
+    match_labels: dict[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where messages go: exactly one of a URL, the name of an Endpoint, the name of a Topic."""
+
+    url: str | None = None
+    endpoint: str | None = None
+    topic: str | None = None
+
+    def __str__(self) -> str:
+        return self.url or (f"endpoint/{self.endpoint}" if self.endpoint else f"topic/{self.topic}")
+
+
+class MissedRunPolicy(StrEnum):
+    """What happens to slots that passed while nothing ran."""
+
+    RUN_LATEST = "RunLatest"
+    RUN_ALL = "RunAll"
+    SKIP = "Skip"
+
+
+class ConcurrencyPolicy(StrEnum):
+    """What happens to a slot whose predecessor's run is still active."""
+
+    ALLOW = "Allow"
+    FORBID = "Forbid"
+    REPLACE = "Replace"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """When a Schedule fires: exactly one of `cron`, `every`, `at`; `cron_seed` is what an `H` in cron is hashed on.
+
+    `anchor` is where `every` counts from: startTime, else the object's creation.
+    """
+
+    cron: str | None = None
+    cron_seed: str = ""
+    time_zone: str = "UTC"
+    every: timedelta | None = None
+    at: datetime | None = None
+    anchor: datetime | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    jitter: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When, what, where. The body is bytes already, or a ConfigMap key that is read when a slot fires."""
+
+    timing: Timing
+    destination: Destination
+    options: DeliveryOptions = DeliveryOptions()
+    body: bytes = b""
+    body_from: KeyRef | None = None
+    content_type: str | None = None
+    labels: tuple[str, ...] = ()
+    suspend: bool = False
+    starting_deadline: timedelta | None = None
+    missed_run_policy: MissedRunPolicy = MissedRunPolicy.RUN_LATEST
+    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
+    history_limit: int = 10
+
+
+class Access(StrEnum):
+    """What a token may do over the HTTP API."""
+
+    READ_WRITE = "ReadWrite"
+    READ_ONLY = "ReadOnly"
+    PUBLISH_ONLY = "PublishOnly"
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """Access to the HTTP API for one namespace, handed out in the Secret `secret_name`."""
+
+    secret_name: str
+    access: Access = Access.READ_WRITE
+
+
+Spec = Endpoint | Topic | Schedule | Token
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """Why a spec cannot be accepted: the reason and message of its `Accepted` condition."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """One object as it was last seen: its spec decoded, or why that failed.
+
+    `fingerprint` changes when generation, labels or our annotations change. `run_now` is the text of the annotation
+    `angarium.dev/run-now`. `last_slot` is what status.lastSlotTime said, for an object that the store does not know.
+    """
+
+    ref: ObjectRef
+    uid: str
+    generation: int
+    fingerprint: str
+    created_at: datetime
+    spec: Spec | Rejection
+    labels: dict[str, str] = field(default_factory=dict)
+    run_now: str | None = None
+    last_slot: datetime | None = None
+
+    def references(self) -> frozenset[ObjectRef]:
+        """The declared objects that this one names (a selector names none)."""
+        return frozenset(ObjectRef(kind, self.ref.namespace, name) for kind, name in _named(self.spec))
+
+
+def _named(spec: Spec | Rejection) -> list[tuple[Kind, str]]:
+    if isinstance(spec, Topic):
+        return [(Kind.ENDPOINT, member.endpoint) for member in spec.members if member.endpoint]
+    if isinstance(spec, Schedule):
+        destination = spec.destination
+        if destination.endpoint:
+            return [(Kind.ENDPOINT, destination.endpoint)]
+        if destination.topic:
+            return [(Kind.TOPIC, destination.topic)]
+    return []

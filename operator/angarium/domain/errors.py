@@ -1,0 +1,61 @@
+"""The one tree of errors. Foreign exceptions are translated into it at three edges: the sender, the store, kube."""
+
+
+class AngariumError(Exception):
+    """What every error of ours is. Its text is written for the person who must act."""
+
+
+class SettingsError(AngariumError):
+    """The program cannot start as it is configured; the process ends with exit code 2."""
+
+
+class StoreError(AngariumError):
+    """The database could not do what it was asked; nothing of that call is stored."""
+
+
+class StoreUnusable(StoreError):
+    """The database cannot be used at all: unreadable, newer than this program, held by another one (exit code 2)."""
+
+
+class StoreFull(StoreError):
+    """The disk is full or the database is read-only; the publisher may try again later."""
+
+
+class InvalidInput(AngariumError):
+    """Input that a person or a program gave us and that cannot be accepted.
+
+    `field` names what is wrong: a header, a query parameter, a path in a manifest.
+    """
+
+    def __init__(self, field: str, problem: str) -> None:
+        super().__init__(f"{field}: {problem}" if field else problem)
+        self.field = field
+        self.problem = problem
+
+
+class NotFound(AngariumError):
+    """What was asked for does not exist, or belongs to another tenant."""
+
+
+class LimitExceeded(AngariumError):
+    """A tenant's limit is reached (messages waiting, bytes stored); the publisher may try again later."""
+
+
+class ReferenceUnavailable(AngariumError):
+    """A Secret or ConfigMap cannot be read just now and no cached value serves: try again, it costs no retry."""
+
+
+class ReferenceMissing(AngariumError):
+    """A Secret, a ConfigMap or a key in one of them does not exist. `reason` is the condition reason."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class SendError(AngariumError):
+    """An attempt that got no HTTP response. `reason` is a CamelCase word; the text says what happened, ≤ 256 characters."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(text[:256])
+        self.reason = reason

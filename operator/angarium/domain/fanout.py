@@ -1,0 +1,140 @@
+"""From a publication to its messages: which members a Topic has, and which options a message gets.
+
+Runs inside the transaction that accepts the messages, on what is declared at that instant. Precedence of each leaf
+field: request or Schedule > Endpoint > default. The Endpoint's headers are left out here: they are bound late.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from angarium.domain.declarations import Declared, DeliveryOptions, Endpoint, Topic, TopicMember
+from angarium.domain.errors import NotFound
+from angarium.domain.messages import (
+    DEFAULT_METHOD,
+    DEFAULT_RETRY_LIMIT,
+    DEFAULT_TIMEOUT,
+    Acceptance,
+    Message,
+    Publication,
+)
+
+
+class Catalog(Protocol):
+    """The declared objects of one namespace, as they are at this instant."""
+
+    def endpoint(self, name: str) -> Declared | None: ...
+
+    def topic(self, name: str) -> Declared | None: ...
+
+    def endpoints_matching(self, labels: dict[str, str]) -> Sequence[Declared]:
+        """Endpoints that carry all these labels, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """Where one message of a publication goes: a URL, or a declared Endpoint."""
+
+    name: str | None
+    url: str | None = None
+    endpoint: Declared | None = None
+
+
+def members_of(topic: Topic, catalog: Catalog) -> tuple[list[Member], list[str]]:
+    """The members of a Topic now, and the names of listed Endpoints that do not exist.
+
+    List order, then selector members by name; an Endpoint matched twice counts once, under the list's name.
+    """
+    members: list[Member] = []
+    missing: list[str] = []
+    for listed in topic.members:
+        member = _listed(listed, catalog)
+        if member is None:
+            missing.append(listed.endpoint or listed.name)
+        else:
+            members.append(member)
+    taken = {member.endpoint.ref.name for member in members if member.endpoint}
+    if topic.match_labels is not None:
+        selected = catalog.endpoints_matching(topic.match_labels)
+        members += [Member(e.ref.name, endpoint=e) for e in selected if e.ref.name not in taken]
+    return members, missing
+
+
+def _listed(listed: TopicMember, catalog: Catalog) -> Member | None:
+    if listed.endpoint is None:
+        return Member(listed.name, url=listed.url)
+    endpoint = catalog.endpoint(listed.endpoint)
+    return Member(listed.name, endpoint=endpoint) if endpoint else None
+
+
+def expand(publication: Publication, catalog: Catalog, new_id: Callable[[datetime], str]) -> Acceptance:
+    """The messages of a publication.
+
+    Raises NotFound if its Endpoint or Topic does not exist, or if the Topic has no member.
+    """
+    members, missing = _members(publication, catalog)
+    messages = tuple(_message(publication, member, new_id(publication.created_at)) for member in members)
+    return Acceptance(messages, tuple(url_now(member.url, member.endpoint) for member in members), tuple(missing))
+
+
+def url_now(url: str | None, endpoint: Declared | None, name: str | None = None) -> str:
+    """The URL that a message resolves to: its own, the Endpoint's, or `endpoint:<name>` when that cannot be told."""
+    if url is not None:
+        return url
+    if endpoint is not None and isinstance(endpoint.spec, Endpoint):
+        return endpoint.spec.url
+    return f"endpoint:{endpoint.ref.name if endpoint else name}"
+
+
+def lane_of(url: str | None, endpoint: str | None) -> str:
+    """What shares one turn when many messages wait: an Endpoint, or all URLs of one host and port."""
+    if endpoint is not None:
+        return f"endpoint/{endpoint}"
+    return (urlsplit(url or "").netloc or "-").lower()
+
+
+def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], list[str]]:
+    destination = publication.destination
+    if destination.url is not None:
+        return [Member(None, url=destination.url)], []
+    if destination.endpoint is not None:
+        endpoint = catalog.endpoint(destination.endpoint)
+        if endpoint is None:
+            raise NotFound(f"Endpoint {destination.endpoint!r} does not exist in namespace {publication.namespace!r}")
+        return [Member(None, endpoint=endpoint)], []
+    topic = catalog.topic(destination.topic or "")
+    if topic is None or not isinstance(topic.spec, Topic):
+        raise NotFound(f"Topic {destination.topic!r} does not exist in namespace {publication.namespace!r}")
+    members, missing = members_of(topic.spec, catalog)
+    if not members:
+        raise NotFound(f"Topic {destination.topic!r} in namespace {publication.namespace!r} has no member")
+    return members, missing
+
+
+def _message(publication: Publication, member: Member, message_id: str) -> Message:
+    declared = member.endpoint.spec if member.endpoint else None
+    endpoint = declared.options if isinstance(declared, Endpoint) else DeliveryOptions()
+    given = publication.options
+    limits = (given.retry_limit, endpoint.retry_limit, DEFAULT_RETRY_LIMIT)
+    return Message(
+        id=message_id,
+        namespace=publication.namespace,
+        url=member.url,
+        endpoint=member.endpoint.ref.name if member.endpoint else None,
+        method=given.method or endpoint.method or DEFAULT_METHOD,
+        headers=given.headers,
+        body=publication.body,
+        timeout=given.timeout or endpoint.timeout or DEFAULT_TIMEOUT,
+        max_retries=next(limit for limit in limits if limit is not None),
+        retry_delay=given.retry_delay or endpoint.retry_delay,
+        created_at=publication.created_at,
+        not_before=max(publication.not_before or publication.created_at, publication.created_at),
+        labels=publication.labels,
+        caller_ip=publication.caller_ip,
+        topic=publication.destination.topic,
+        endpoint_name=member.name,
+        run=publication.run,
+    )

@@ -1,0 +1,73 @@
+"""What the scheduler decides about a due Schedule and hands the store to carry out in one transaction."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from angarium.domain.declarations import Declared
+from angarium.domain.messages import Acceptance, Leased, Publication, Run
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleState:
+    """Where a Schedule stands: slots up to `considered_until` are decided. `run_now_seen`: the annotation last obeyed."""
+
+    considered_until: datetime
+    run_now_seen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DueSchedule:
+    """A Schedule whose wake time has come, or whose run-now annotation has a new value."""
+
+    declared: Declared
+    state: ScheduleState
+
+
+@dataclass(frozen=True, slots=True)
+class DueSchedules:
+    """Schedules to decide on now, and when the next one wakes (None: none does)."""
+
+    schedules: tuple[DueSchedule, ...]
+    next_wake: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Firing:
+    """The decision. It is void if the Schedule or its state is no longer what `due` says: then nothing is stored.
+
+    `runs` are the slots to fire, oldest first, and the manual run, if any, last. `publication` is what each run
+    publishes (its `run` is filled in per run), or None with `problem` = (reason, text) when it cannot be made.
+    """
+
+    due: DueSchedule
+    runs: tuple[Run, ...]
+    publication: Publication | None
+    problem: tuple[str, str] | None
+    skipped: int
+    considered_until: datetime
+    wake_at: datetime | None
+    completed: bool
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FiredRun:
+    """What became of one run: accepted, or failed with (reason, text), or `forbidden` by the concurrency policy.
+
+    A slot that had been fired before is none of these and is left out of the answer.
+    """
+
+    run: Run
+    acceptance: Acceptance | None = None
+    problem: tuple[str, str] | None = None
+    forbidden: bool = False
+    canceled_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """What the store did with one Firing; `stale` means nothing, because something had changed: decide again."""
+
+    runs: tuple[FiredRun, ...]
+    leased: tuple[Leased, ...]
+    stale: bool = False

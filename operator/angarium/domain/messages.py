@@ -1,0 +1,192 @@
+"""Messages and what happens to them: the values that the API, the engine and the store hand each other.
+
+A message is addressed to a URL or to an Endpoint by name. What is frozen at acceptance lies in `Message`; what is
+bound late (the Endpoint's URL, headers, TLS, suspension) is read with each lease.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from angarium.domain.declarations import DeliveryOptions, Destination, Endpoint, Header, ObjectRef
+
+DEFAULT_METHOD = "POST"
+DEFAULT_TIMEOUT = timedelta(minutes=15)
+MAX_TIMEOUT = timedelta(hours=2)
+DEFAULT_RETRY_LIMIT = 3
+MAX_RETRY_LIMIT = 100
+
+
+class MessageState(StrEnum):
+    """Where a message is in its life. The last three are terminal."""
+
+    WAITING = "Waiting"
+    DELIVERING = "Delivering"
+    RETRYING = "Retrying"
+    DELIVERED = "Delivered"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+
+    @property
+    def terminal(self) -> bool:
+        return self in (MessageState.DELIVERED, MessageState.FAILED, MessageState.CANCELED)
+
+
+class Trigger(StrEnum):
+    """What started a run."""
+
+    SLOT = "Slot"
+    MANUAL = "Manual"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All messages of one slot of a Schedule (or of one manual trigger, whose slot is the instant it was seen)."""
+
+    id: str
+    schedule: ObjectRef
+    schedule_uid: str
+    slot: datetime
+    trigger: Trigger = Trigger.SLOT
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What a publisher or a Schedule asks for, before the destination is resolved to messages.
+
+    `options` holds only what was given with the request (or by the Schedule). `options.headers` are the headers to
+    deliver, Content-Type included, one entry per header line.
+    """
+
+    namespace: str
+    destination: Destination
+    created_at: datetime
+    body: bytes = b""
+    options: DeliveryOptions = DeliveryOptions()
+    labels: tuple[str, ...] = ()
+    not_before: datetime | None = None
+    caller_ip: str | None = None
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One message as it was accepted. Exactly one of `url` and `endpoint` (a name) is set."""
+
+    id: str
+    namespace: str
+    url: str | None
+    endpoint: str | None
+    method: str
+    headers: tuple[Header, ...]
+    body: bytes
+    timeout: timedelta
+    max_retries: int
+    retry_delay: str | None
+    created_at: datetime
+    not_before: datetime
+    labels: tuple[str, ...] = ()
+    caller_ip: str | None = None
+    topic: str | None = None
+    endpoint_name: str | None = None
+    run: Run | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Acceptance:
+    """The messages that one publication became, each with the URL it resolves to now (`endpoint:<name>` if none)."""
+
+    messages: tuple[Message, ...]
+    urls: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseGrant:
+    """Room that the dispatcher has kept free: up to `room` messages may be leased to it at once.
+
+    `until` is in seconds of the owner's monotonic clock; messages of `closed_lanes` stay in the store.
+    `lane_room` is the most that one lane may take of the grant.
+    """
+
+    owner: str
+    until: float
+    room: int
+    lane_room: int
+    closed_lanes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Leased:
+    """A message handed to the dispatcher: `lease` fences every write of its outcome.
+
+    `retried` counts the retries already made. `endpoint` is the Endpoint as declared at this instant (None for a URL).
+    """
+
+    message: Message
+    retried: int
+    lease: int
+    lane: str
+    endpoint: Endpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Messages leased because they are due, and when the next one will be (None: nothing claimable waits)."""
+
+    leased: tuple[Leased, ...]
+    next_due: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What a destination answered. Header lines in order; the body may be cut at the configured size."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One HTTP request, numbered from 1. Without a response, `error` says why, and `reason` is its CamelCase word."""
+
+    number: int
+    url: str
+    started_at: datetime
+    duration: timedelta
+    response: Response | None = None
+    reason: str = ""
+    error: str = ""
+
+
+class Result(StrEnum):
+    """What an attempt (or the lack of one) means for its message."""
+
+    DELIVERED = "Delivered"
+    RETRY = "Retry"
+    FAILED = "Failed"
+    POSTPONED = "Postponed"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The end of one lease. `next_at` is set for RETRY and POSTPONED; POSTPONED has no attempt and costs no retry."""
+
+    leased: Leased
+    result: Result
+    attempt: Attempt | None = None
+    next_at: datetime | None = None
+
+
+class LogState(StrEnum):
+    """States of log entries on the wire (contract 21)."""
+
+    CREATED = "CREATED"
+    ACTIVE = "ACTIVE"
+    RETRY = "RETRY"
+    ERROR = "ERROR"
+    DELIVERED = "DELIVERED"
+    FAILED = "FAILED"
+    CANCEL_REQUESTED = "CANCEL_REQUESTED"
+    CANCELED = "CANCELED"

@@ -1,0 +1,94 @@
+"""What the delivery plane tells whoever watches: metrics, status, the dev console. Told only after it is stored.
+
+A notice may be lost by a crash: what must not be lost is read from the store.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from angarium.domain.declarations import ObjectRef
+from angarium.domain.messages import Message, Outcome, Run
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A message was stored."""
+
+    message: Message
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptEnded:
+    """A lease ended, with or without an attempt, and that was recorded."""
+
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class RunStarted:
+    """A Schedule fired; `lag_s` is how late, in seconds."""
+
+    run: Run
+    message_ids: tuple[str, ...]
+    lag_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailed:
+    """A slot was consumed without any message, e.g. because its destination does not exist (`RefNotFound`)."""
+
+    run: Run
+    reason: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class SlotsSkipped:
+    """Slots that will never run: `reason` is Missed or Forbidden (concurrencyPolicy)."""
+
+    schedule: ObjectRef
+    count: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReset:
+    """The clock was found far behind a Schedule's last considered slot, and it starts anew from now."""
+
+    schedule: ObjectRef
+    considered_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointOrphansFailed:
+    """Messages of a deleted Endpoint were given up (`EndpointDeleted`)."""
+
+    endpoint: ObjectRef
+    message_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogChanged:
+    """These objects were declared, changed or removed, or something that they refer to was."""
+
+    refs: frozenset[ObjectRef]
+
+
+Notice = (
+    Accepted
+    | AttemptEnded
+    | RunStarted
+    | RunFailed
+    | SlotsSkipped
+    | ClockReset
+    | EndpointOrphansFailed
+    | CatalogChanged
+)
+
+
+class Observer(Protocol):
+    """Is told what happened. Called from any thread; returns at once and never raises."""
+
+    def notice(self, notices: list[Notice]) -> None: ...

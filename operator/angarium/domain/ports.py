@@ -1,0 +1,275 @@
+"""What the delivery plane needs from the world: store, clock, wire, Secrets. Implemented elsewhere, wired by app."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from angarium.domain.credentials import Credential, SigningKeys
+from angarium.domain.declarations import Declared, KeyRef, Kind, ObjectRef
+from angarium.domain.errors import AngariumError
+from angarium.domain.firing import DueSchedules, Fired, Firing
+from angarium.domain.messages import (
+    Acceptance,
+    Claim,
+    Leased,
+    LeaseGrant,
+    Outcome,
+    Publication,
+    Response,
+)
+from angarium.domain.views import (
+    Backlog,
+    DeadLetter,
+    EndpointView,
+    HistoryFilter,
+    LogEntry,
+    MessageView,
+    Page,
+    ScheduleView,
+    TopicView,
+)
+
+
+class Clock(Protocol):
+    """The wall clock (aware, UTC) and the monotonic one (seconds)."""
+
+    def now(self) -> datetime: ...
+
+    def monotonic(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TlsMaterial:
+    """TLS settings of one request, in PEM. `server_name` replaces the URL's host for SNI and verification."""
+
+    ca: bytes | None = None
+    client_certificate: bytes | None = None
+    client_key: bytes | None = None
+    server_name: str | None = None
+
+    def __repr__(self) -> str:
+        return f"TlsMaterial(server_name={self.server_name!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingRequest:
+    """One attempt on the wire. The URL goes out byte for byte; header lines in order."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    timeout: timedelta
+    tls: TlsMaterial | None = None
+
+
+class Sender(Protocol):
+    """Sends one request, follows no redirect, and reads at most a configured size of the answer."""
+
+    async def send(self, request: OutgoingRequest) -> Response:
+        """Raises SendError when there is no complete response."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class References(Protocol):
+    """Reads Secrets and ConfigMaps by name, cached.
+
+    Raises ReferenceMissing (it does not exist) or ReferenceUnavailable (it cannot be told now).
+    """
+
+    async def secret(self, namespace: str, ref: KeyRef) -> bytes: ...
+
+    async def config_map(self, namespace: str, ref: KeyRef) -> bytes: ...
+
+
+class Dispatch(Protocol):
+    """Where leased messages go. `grant` and `offer` belong to the delivery loop; `wake` may be called anywhere."""
+
+    def grant(self, wanted: int) -> LeaseGrant:
+        """Keeps room for up to `wanted` messages free until `offer` is called with this grant."""
+        ...
+
+    def offer(self, grant: LeaseGrant, leased: Sequence[Leased]) -> None: ...
+
+    def wake(self) -> None:
+        """Something may be claimable that was not before."""
+        ...
+
+
+class Alarm(Protocol):
+    """A loop that can be told, from any thread, that there may be something to do."""
+
+    def wake(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What the store last saw of an object, to tell at once whether an event brings anything new."""
+
+    uid: str
+    generation: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most that one tenant may hold: messages not yet terminal, and bytes of bodies."""
+
+    waiting: int = 1_000_000
+    stored_bytes: int = 10 * 2**30
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long what has ended is kept."""
+
+    messages: timedelta = timedelta(days=3)
+    log: timedelta = timedelta(days=7)
+    dead_letters: timedelta = timedelta(days=7)
+
+
+class CatalogStore(Protocol):
+    """Declared objects."""
+
+    async def known(self, ref: ObjectRef) -> Version | None: ...
+
+    async def declared(self, ref: ObjectRef) -> Declared | None: ...
+
+    async def catalog(self, kind: Kind, namespace: str | None = None) -> Sequence[Declared]: ...
+
+    async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:
+        """Objects that name one of these, and Topics with a selector in the namespaces of Endpoints among them."""
+        ...
+
+    async def apply(self, declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
+        """Insert or update; one transaction. Returns those that were new or changed.
+
+        A new uid under a known name replaces the object (a new Endpoint revives the messages of the deleted one).
+        """
+        ...
+
+    async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
+        """Remove objects, each only if its uid is still this one (None: whatever it is). Returns those removed.
+
+        Messages stay; those of an Endpoint wait. A Token's credential goes in the same transaction.
+        """
+        ...
+
+
+class CredentialStore(Protocol):
+    """Tokens and signing keys."""
+
+    def credentials_version(self) -> int:
+        """Changes whenever a token or a signing key does: cheap enough to ask on every request."""
+        ...
+
+    async def credentials(self) -> Sequence[Credential]: ...
+
+    async def put_credential(self, credential: Credential) -> None:
+        """Insert or replace by (namespace, name). Raises InvalidInput if another Token has the same hash."""
+        ...
+
+    async def revoke_credential(self, namespace: str, name: str) -> None: ...
+
+    async def signing_keys(self) -> Mapping[str, SigningKeys]:
+        """By namespace."""
+        ...
+
+    async def put_signing_keys(self, namespace: str, keys: SigningKeys, *, replace: bool) -> SigningKeys:
+        """Store a pair; without `replace` an existing one stays. Returns the pair that is in force then."""
+        ...
+
+
+class MessageStore(Protocol):
+    """Messages on their way. Every method is one transaction over many rows."""
+
+    async def accept(
+        self, publications: Sequence[Publication], grant: LeaseGrant | None
+    ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
+        """Store each publication's messages with their first log entries, or say why not (NotFound, LimitExceeded).
+
+        What is due and not held back is leased at once, within the grant; the leased messages come back second.
+        """
+        ...
+
+    async def claim(self, grant: LeaseGrant, now: datetime) -> Claim:
+        """Lease due messages: tenants take turns, oldest due first, at most `lane_room` per lane."""
+        ...
+
+    async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
+        """Write outcomes with attempts, log entries and dead letters; False: the lease was lost, nothing written."""
+        ...
+
+    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[bool]: ...
+
+    async def release(self, leased: Sequence[Leased]) -> None:
+        """Give messages back unattempted: due at once, `retried` unchanged."""
+        ...
+
+    async def void_leases(self, owner: str) -> int:
+        """At start: every lease of another owner ends now. Returns how many."""
+        ...
+
+
+class ScheduleStore(Protocol):
+    """Schedules and their runs."""
+
+    async def due_schedules(self, now: datetime, limit: int) -> DueSchedules: ...
+
+    async def fire(self, firings: Sequence[Firing], grant: LeaseGrant | None) -> Sequence[Fired]:
+        """Carry out decisions, each all or nothing: runs, messages, new state. A slot is stored at most once, ever."""
+        ...
+
+
+class HistoryStore(Protocol):
+    """Reading what was and is."""
+
+    async def message(self, namespace: str, message_id: str, now: datetime) -> MessageView | None:
+        """None if unknown, of another tenant, or ended longer ago than the retention."""
+        ...
+
+    async def log(self, where: HistoryFilter) -> Page[LogEntry]: ...
+
+    async def dead_letters(self, where: HistoryFilter) -> Page[DeadLetter]: ...
+
+    async def schedule_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]: ...
+
+    async def endpoint_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, EndpointView]: ...
+
+    async def topic_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, TopicView]: ...
+
+    async def backlog(self) -> Backlog: ...
+
+
+class HousekeepingStore(Protocol):
+    """What keeps the store small. Small batches: call again while they return something."""
+
+    async def fail_orphans(
+        self, deleted_before: datetime, now: datetime, limit: int
+    ) -> Mapping[ObjectRef, Sequence[str]]:
+        """Fail messages (`EndpointDeleted`, dead letters) of Endpoints deleted before this; message ids by Endpoint."""
+        ...
+
+    async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
+        """Remove what is older than the retention, at most about `limit` rows. Returns how many went.
+
+        The newest runs that a Schedule's status may show stay, with their messages but not the bodies.
+        """
+        ...
+
+    async def purge_namespace(self, namespace: str, now: datetime) -> None:
+        """Remove a tenant: tokens, keys, objects, messages, log, dead letters."""
+        ...
+
+
+class Store(CatalogStore, CredentialStore, MessageStore, ScheduleStore, HistoryStore, HousekeepingStore, Protocol):
+    """The only meeting point of the two planes. May be called from any loop or thread."""
+
+    def beat(self) -> float:
+        """Monotonic seconds since the writer last turned or was found idle: the liveness of the store."""
+        ...
+
+    async def close(self) -> None: ...

@@ -1,0 +1,166 @@
+"""What readers get to see: messages with progress, log entries, dead letters, runs. Made by the store."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Generic, TypeVar
+
+from angarium.domain.messages import LogState, Message, MessageState, Response, Run
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message with its progress. `url` is what it resolves to now, `endpoint:<name>` if it does not."""
+
+    message: Message
+    url: str
+    state: MessageState
+    retried: int
+    due_at: datetime | None
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogEntry:
+    """One step of a message's life. `url` is that step's URL; `response` and `error` stand on ERROR entries only."""
+
+    id: int
+    time: datetime
+    state: LogState
+    url: str
+    message: Message
+    error: str = ""
+    next_delivery: datetime | None = None
+    response: Response | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message given up, with what the last attempt got."""
+
+    id: str
+    created_at: datetime
+    message: Message
+    url: str
+    error: str
+    response: Response | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """Some items and, if there are more, the position after them (contract 5)."""
+
+    items: tuple[T, ...]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryFilter:
+    """Conditions of contract 6; values of one field are OR-ed, fields AND-ed; empty means no condition.
+
+    Times are inclusive. `cursor` is what an earlier page returned.
+    """
+
+    namespace: str
+    message_ids: Sequence[str] = ()
+    dlq_ids: Sequence[str] = ()
+    urls: Sequence[str] = ()
+    topics: Sequence[str] = ()
+    schedules: Sequence[str] = ()
+    labels: Sequence[str] = ()
+    caller_ips: Sequence[str] = ()
+    hosts: Sequence[str] = ()
+    paths: Sequence[str] = ()
+    states: Sequence[LogState] = ()
+    response_statuses: Sequence[int] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    newest_first: bool = True
+    count: int = 100
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptView:
+    """One attempt as status shows it: `status` 0 means there was no HTTP response."""
+
+    number: int
+    time: datetime
+    duration: timedelta
+    status: int
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberView:
+    """One message of a run. `name` is the Topic member's name, empty for a single destination."""
+
+    name: str
+    message_id: str
+    state: MessageState
+    attempts: int
+    attempts_allowed: int
+    next_attempt_at: datetime | None
+    finished_at: datetime | None
+    recent_attempts: tuple[AttemptView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run with its messages; a run that could not start has none, and `reason` and `error` say why."""
+
+    run: Run
+    members: tuple[MemberView, ...] = ()
+    reason: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """What the store knows of a Schedule: newest run first."""
+
+    next_slot: datetime | None
+    last_slot: datetime | None
+    last_success: datetime | None
+    last_failure: datetime | None
+    skipped: int
+    completed: bool
+    runs: tuple[RunView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointView:
+    """What the last deliveries to an Endpoint gave. `consecutive_failures`: failed attempts since the last 2xx."""
+
+    last_attempt: AttemptView | None = None
+    last_message_id: str = ""
+    consecutive_failures: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicView:
+    """Who is a member now: (member name, Endpoint name or URL), and the Endpoints named that do not exist."""
+
+    members: tuple[tuple[str, str], ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one tenant holds: messages not yet terminal, and the bytes of all stored bodies."""
+
+    waiting: int = 0
+    stored_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """The store's load over all tenants, for metrics."""
+
+    waiting: int = 0
+    delivering: int = 0
+    dead_letters: int = 0
+    oldest_due: datetime | None = None
+    by_kind: dict[str, int] = field(default_factory=dict)
