@@ -54,7 +54,7 @@ class ReferenceMissing(AngariumError):
 
 
 class SendError(AngariumError):
-    """An attempt that got no HTTP response. `reason` is a CamelCase word; the text says what happened, ≤ 256 characters."""
+    """An attempt that got no HTTP response: `reason` is a CamelCase word, the text (≤ 256 characters) what happened."""
 
     def __init__(self, reason: str, text: str) -> None:
         super().__init__(text[:256])

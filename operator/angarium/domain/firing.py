@@ -9,7 +9,7 @@ from angarium.domain.messages import Acceptance, Leased, Publication, Run
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """Where a Schedule stands: slots up to `considered_until` are decided. `run_now_seen`: the annotation last obeyed."""
+    """Where a Schedule stands: slots up to `considered_until` are decided. `run_now_seen`: annotation last obeyed."""
 
     considered_until: datetime
     run_now_seen: str | None
