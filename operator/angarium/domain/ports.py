@@ -138,6 +138,10 @@ class CatalogStore(Protocol):
 
     async def declared(self, ref: ObjectRef) -> Declared | None: ...
 
+    async def declared_many(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Declared]:
+        """Those of these objects that exist, in one read."""
+        ...
+
     async def catalog(self, kind: Kind, namespace: str | None = None) -> Sequence[Declared]: ...
 
     async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:

@@ -1,6 +1,6 @@
 """What readers get to see: messages with progress, log entries, dead letters, runs. Made by the store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
@@ -109,12 +109,16 @@ class MemberView:
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """A run with its messages; a run that could not start has none, and `reason` and `error` say why."""
+    """A run with its messages; a run that could not start has none, and `reason` and `error` say why.
+
+    `counts` counts all its messages by state; without it, `members` are all there are.
+    """
 
     run: Run
     members: tuple[MemberView, ...] = ()
     reason: str = ""
     error: str = ""
+    counts: Mapping[MessageState, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,14 @@ class TopicView:
 
     members: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """The Secret of a Token: `adopted` if it was there first and is only read."""
+
+    adopted: bool
+    rotated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
