@@ -1,0 +1,68 @@
+"""HTTP header names and values: one canonical spelling, what may be forwarded, what may stand on the wire at all."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import TypeAlias
+
+HeaderMap: TypeAlias = Mapping[str, Sequence[str]]
+"""Name to the values of its header lines, in order; a line is never split at commas (contract 4.2)."""
+
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# A lone surrogate stands for a byte that was not UTF-8: it could neither be stored nor sent.
+_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*")
+
+_HOP_BY_HOP = (
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+)
+# Expect asks this connection to wait for an interim answer that few receivers give.
+_FRAMING = ("host", "content-length", "expect")
+_OURS = (
+    "user-agent",
+    "upstash-signature",
+    "upstash-message-id",
+    "upstash-retried",
+    "upstash-caller-ip",
+    "upstash-topic-name",
+    "upstash-schedule-id",
+    "upstash-region",
+)
+_NOT_FORWARDED = frozenset((*_HOP_BY_HOP, *_FRAMING, *_OURS))
+
+
+@lru_cache(maxsize=4096)
+def canonical(name: str) -> str:
+    """The MIME spelling: `x-team-ID` becomes `X-Team-Id` (contract 4.2)."""
+    return "-".join(part.capitalize() for part in name.split("-"))
+
+
+@lru_cache(maxsize=4096)
+def is_forwardable(name: str) -> bool:
+    """Whether a publisher's or a manifest's header goes to the destination, in any spelling (contract 4.2, 16).
+
+    Not forwarded: hop-by-hop headers (RFC 9110, 7.6.1), Host, Content-Length, and what we set ourselves.
+    """
+    return name.lower() not in _NOT_FORWARDED
+
+
+def valid_name(name: str) -> bool:
+    """Whether the name is a token of RFC 9110, 5.6.2."""
+    return _NAME.fullmatch(name) is not None
+
+
+def valid_value(value: str) -> bool:
+    """Whether the value has no control character (a tab is fine) and can be written as UTF-8 (RFC 9110, 5.5)."""
+    return _VALUE.fullmatch(value) is not None
+
+
+def merge(*maps: HeaderMap) -> dict[str, tuple[str, ...]]:
+    """Merge by case-insensitive name into canonical names: a later map replaces all lines of an earlier one."""
+    return {canonical(name): tuple(values) for headers in maps for name, values in headers.items()}
