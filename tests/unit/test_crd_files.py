@@ -1,0 +1,149 @@
+"""The CRD files keep the house rules for schemas: all is described and bounded, and the kinds agree with each other."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import celpy
+import pytest
+import yaml
+
+CRDS = Path(__file__).resolve().parents[2] / "crds"
+KINDS = ("endpoints", "topics", "schedules", "tokens")
+CEL_FUNCTIONS = {"has", "size", "matches", "startsWith", "contains", "all", "exists", "filter", "map", "timestamp"}
+INHERITED = ("method", "headers", "timeout", "retry")
+
+Schema = dict[str, Any]
+
+
+def crd(plural: str) -> dict[str, Any]:
+    document: dict[str, Any] = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
+    return document
+
+
+def schema_of(plural: str) -> Schema:
+    schema: Schema = crd(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
+
+
+def walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
+    yield path, schema
+    for name, inner in schema.get("properties", {}).items():
+        yield from walk(inner, f"{path}.{name}")
+    if "items" in schema:
+        yield from walk(schema["items"], f"{path}[]")
+    if "additionalProperties" in schema:
+        yield from walk(schema["additionalProperties"], f"{path}.*")
+
+
+NODES = [node for plural in KINDS for node in walk(schema_of(plural), plural)]
+OUTSIDE = re.compile(r"\.(apiVersion|kind)$")
+RULES = [rule["rule"] for _, schema in NODES for rule in schema.get("x-kubernetes-validations", ())]
+
+
+@pytest.mark.parametrize("plural", KINDS)
+def test_names(plural: str) -> None:
+    spec = crd(plural)["spec"]
+    assert crd(plural)["metadata"]["name"] == f"{plural}.angarium.dev"
+    assert (spec["group"], spec["scope"], spec["names"]["plural"]) == ("angarium.dev", "Namespaced", plural)
+    assert spec["names"]["categories"] == ["angarium"]
+    assert [version["name"] for version in spec["versions"]] == ["v1alpha1"]
+    assert spec["versions"][0]["subresources"] == {"status": {}}
+
+
+def test_every_field_is_described() -> None:
+    silent = [path for path, schema in NODES if not schema.get("description") and not is_plain_text(path)]
+    assert silent == []
+
+
+def is_plain_text(path: str) -> bool:
+    """Items of a list of texts, which the list itself describes."""
+    return path.endswith("[]")
+
+
+def test_fields_of_a_spec_tell_default_and_example() -> None:
+    leaves = [
+        (path, schema["description"])
+        for path, schema in NODES
+        if ".spec." in path and "properties" not in schema and not path.endswith(("[]", ".*"))
+    ]
+    assert len(leaves) > 40
+    assert [path for path, text in leaves if not re.search(r"default|required", text)] == []
+    assert [path for path, text in leaves if "for example" not in text and not path.endswith("suspend")] == []
+
+
+def test_everything_is_bounded() -> None:
+    bounded = {
+        "string": ("maxLength", "enum", "format"),
+        "array": ("maxItems",),
+        "integer": ("minimum",),
+    }
+    for path, schema in NODES:
+        if OUTSIDE.search(path):
+            continue
+        bounds = bounded.get(schema.get("type", ""), ())
+        assert not bounds or any(bound in schema for bound in bounds), path
+        assert "additionalProperties" not in schema or "maxProperties" in schema, path
+
+
+def test_lists_say_how_they_merge() -> None:
+    lists = {path: schema for path, schema in NODES if schema.get("type") == "array"}
+    assert all(schema["x-kubernetes-list-type"] in ("map", "set", "atomic") for schema in lists.values())
+    named = [path for path, schema in lists.items() if "name" in schema["items"].get("required", ())]
+    assert named == ["endpoints.spec.headers", "topics.spec.endpoints", "schedules.spec.headers"]
+    assert all(lists[path]["x-kubernetes-list-map-keys"] == ["name"] for path in named)
+
+
+def test_only_json_bodies_keep_unknown_fields() -> None:
+    keeping = [path for path, schema in NODES if "x-kubernetes-preserve-unknown-fields" in schema]
+    assert keeping == ["schedules.spec.body.json"]
+
+
+def test_what_is_inherited_has_no_default() -> None:
+    inherited = re.compile(rf"^(endpoints|schedules)\.spec\.({'|'.join(INHERITED)})\b")
+    nodes = [(path, schema) for path, schema in NODES if inherited.match(path)]
+    assert nodes
+    assert [path for path, schema in nodes if "default" in schema] == []
+
+
+@pytest.mark.parametrize("field", ["method", "headers", "timeout", "retry"])
+def test_a_schedule_overrides_with_the_same_shape(field: str) -> None:
+    endpoint, schedule = (
+        bare(schema_of(plural)["properties"]["spec"]["properties"][field]) for plural in ("endpoints", "schedules")
+    )
+    if field == "headers":
+        endpoint["x-kubernetes-validations"].insert(0, schedule["x-kubernetes-validations"][0])
+    assert endpoint == schedule
+
+
+def test_urls_obey_the_same_rules_everywhere() -> None:
+    urls = [bare(schema) for path, schema in NODES if path.endswith(".url")]
+    assert len(urls) == 3
+    assert all(url == urls[0] for url in urls)
+
+
+def test_conditions_are_the_same_everywhere() -> None:
+    conditions = [bare(schema) for path, schema in NODES if path.endswith("status.conditions")]
+    assert len(conditions) == len(KINDS)
+    assert all(condition == conditions[0] for condition in conditions)
+
+
+def bare(schema: Any) -> Any:
+    """The schema without its descriptions, which speak of their own kind."""
+    if isinstance(schema, dict):
+        return {key: bare(value) for key, value in schema.items() if key != "description" or not isinstance(value, str)}
+    return [bare(item) for item in schema] if isinstance(schema, list) else schema
+
+
+@pytest.mark.parametrize("rule", sorted(set(RULES)))
+def test_rules_use_what_both_evaluators_have(rule: str) -> None:
+    celpy.Environment().compile(rule)
+    outside_texts = re.sub(r"""r?'[^']*'|r?"[^"]*\"""", "''", rule)
+    assert set(re.findall(r"(\w+)\(", outside_texts)) <= CEL_FUNCTIONS
+
+
+def test_every_rule_has_a_message() -> None:
+    rules = [rule for _, schema in NODES for rule in schema.get("x-kubernetes-validations", ())]
+    assert len(rules) > 30
+    assert [rule for rule in rules if not rule.get("message")] == []
