@@ -22,10 +22,8 @@ BINARIES = ("kube-apiserver", "kube-controller-manager", "etcd", "kubectl")
 
 # Without a version stamped in, kubectl and Helm cannot read the server's version.
 STAMP = "k8s.io/component-base/version"
-LDFLAGS = (
-    f"-s -w -X {STAMP}.gitVersion={KUBERNETES} -X {STAMP}.gitMajor=1"
-    f" -X {STAMP}.gitMinor={KUBERNETES.split('.')[1]}"
-)
+VERSION = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": KUBERNETES.split(".")[1]}
+LDFLAGS = " ".join(["-s", "-w", *(f"-X {STAMP}.{key}={value}" for key, value in VERSION.items())])
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", LDFLAGS)
 PACKAGES = {
     "etcd": "go.etcd.io/etcd/server/v3",
@@ -59,7 +57,7 @@ def missing_in(folder: Path) -> list[str]:
 
 
 def cached_folder() -> Path:
-    """Where the pinned binaries are kept for every clone on this machine. The pins, the flags and Go decide the name."""
+    """Where all clones on this machine keep the pinned binaries; pins, flags and Go decide the name."""
     digest = hashlib.sha256()
     for part in ((HERE / "go.mod").read_bytes(), (HERE / "go.sum").read_bytes(), *map(str.encode, FLAGS)):
         digest.update(part + b"\0")

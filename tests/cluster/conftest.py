@@ -1,0 +1,73 @@
+"""One control plane per test run, one namespace per test, and the operator's rights in it: never cluster admin."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.support import rights
+from tests.support.api_proxy import ApiProxy
+from tests.support.cluster import ROOT, apply, condition, create_namespace, delete, get, remove_namespace, wait_for
+from tests.support.controlplane import ControlPlane
+from tools.controlplane import build
+
+
+@pytest.fixture(scope="session")
+def assets() -> Path:
+    """The folder with the control plane's programs. CI has run `make controlplane`; elsewhere it is built here."""
+    found = build.locate()
+    if found is None and os.environ.get("CI") == "true":
+        pytest.fail("there is no test control plane: run `make controlplane` before the cluster tests")
+    return found or build.build()
+
+
+@pytest.fixture(scope="session")
+def control_plane(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A running API server that serves Angarium's kinds."""
+    control_plane = ControlPlane(tmp_path_factory.mktemp("controlplane"), assets)
+    try:
+        control_plane.start()
+        for crd in apply(control_plane, ROOT / "crds"):
+            await_established(control_plane, crd["metadata"]["name"])
+        yield control_plane
+    finally:
+        control_plane.stop()
+
+
+def await_established(control_plane: ControlPlane, name: str) -> None:
+    def established(crd: dict[str, object]) -> bool:
+        found = condition(crd, "Established")
+        return found is not None and found["status"] == "True"
+
+    wait_for(lambda: get(control_plane, "CustomResourceDefinition", name), established, describe=f"{name} Established")
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace of this test's own, removed with all it holds afterwards."""
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    create_namespace(control_plane, name)
+    yield name
+    control_plane.recover()
+    remove_namespace(control_plane, name)
+
+
+@pytest.fixture
+def operator_token(control_plane: ControlPlane, namespace: str) -> str:
+    """A ServiceAccount token with the rights of an operator that watches this test's namespace."""
+    return rights.operator_token(control_plane, namespace)
+
+
+@pytest.fixture
+def cluster_operator_token(control_plane: ControlPlane, namespace: str) -> Iterator[str]:
+    """A ServiceAccount token with the rights of an operator that watches the whole cluster."""
+    yield rights.cluster_operator_token(control_plane, namespace)
+    delete(control_plane, "ClusterRoleBinding", f"angarium-{namespace}")
+
+
+@pytest.fixture
+def api_proxy(control_plane: ControlPlane) -> Iterator[ApiProxy]:
+    """The API server behind a switch: what the operator under test talks to in outage tests."""
+    with ApiProxy(control_plane.url, control_plane.ca_file) as proxy:
+        yield proxy

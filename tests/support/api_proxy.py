@@ -1,0 +1,193 @@
+"""A plain HTTP proxy in front of the API server's TLS port, with a switch for every kind of bad day.
+
+The operator under test talks to the proxy with its own bearer token; tests that look at the outcome go past it.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import threading
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiohttp
+from aiohttp import web
+from tests.support.programs import free_port
+from yarl import URL
+
+T = TypeVar("T")
+
+# RFC 9110, section 7.6.1; the lengths are set anew because bodies are passed on in pieces.
+HOP_BY_HOP = {"connection", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "proxy-connection"}
+REPLACED = {*HOP_BY_HOP, "host", "content-length"}
+
+
+class ApiProxy:
+    """Runs in a thread of its own; every method may be called from any other thread and returns when it is in effect.
+
+    Starts passing everything. `refuse()`, `answer_503()` and `silence_watches()` last until `pass_through()`.
+    """
+
+    def __init__(self, upstream: str, ca_file: Path) -> None:
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}"
+        self._upstream = upstream
+        self._tls = ssl.create_default_context(cafile=ca_file)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="api-proxy", daemon=True)
+        self._unavailable = False
+        self._silent = False
+        self._watches: list[Watch] = []
+        self._runner: web.AppRunner | None = None
+        self._site: web.TCPSite | None = None
+        self._session: aiohttp.ClientSession | None = None
+
+    def __enter__(self) -> "ApiProxy":
+        self._thread.start()
+        self._run(self._open())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    @property
+    def open_watches(self) -> int:
+        """Watches that are streaming through the proxy now."""
+        return len(self._watches)
+
+    def pass_through(self) -> None:
+        """Everything as if the proxy were not there."""
+        self._run(self._switch(listening=True))
+
+    def refuse(self) -> None:
+        """Connections are refused and the open ones cut, as when the API server's machine is gone."""
+        self._run(self._switch(listening=False))
+
+    def answer_503(self) -> None:
+        """Every request gets a 503 with a Status body; open watches are cut."""
+        self._run(self._switch(listening=True, unavailable=True))
+        self.cut_watches()
+
+    def silence_watches(self) -> None:
+        """Watches, open or new, stay open and bring no event; what happens meanwhile is lost to them."""
+        self._run(self._switch(listening=True, silent=True))
+
+    def cut_watches(self) -> int:
+        """Drop the connection of every open watch; returns how many there were."""
+        return self._run(self._cut())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    async def _open(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(ssl=self._tls, limit=0),
+            timeout=aiohttp.ClientTimeout(total=None),
+            auto_decompress=False,
+            trust_env=False,
+        )
+        app = web.Application(client_max_size=16 * 2**20)
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        # Without cancellation, a watch whose client has left would stay open upstream until its next event.
+        self._runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await self._switch(listening=True)
+
+    async def _close(self) -> None:
+        await self._cut()
+        assert self._runner is not None and self._session is not None
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _switch(self, *, listening: bool, unavailable: bool = False, silent: bool = False) -> None:
+        self._unavailable, self._silent = unavailable, silent
+        assert self._runner is not None
+        if listening and self._site is None:
+            self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
+            await self._site.start()
+        if not listening and self._site is not None:
+            await self._site.stop()
+            self._site = None
+            self._abort_connections()
+
+    def _abort_connections(self) -> None:
+        assert self._runner is not None and self._runner.server is not None
+        for connection in self._runner.server.connections:
+            if connection.transport is not None:
+                connection.transport.abort()
+
+    async def _cut(self) -> int:
+        watches = list(self._watches)
+        for watch in watches:
+            abort(watch.request)
+        for watch in watches:
+            await watch.ended.wait()
+        return len(watches)
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        if self._unavailable:
+            return unavailable()
+        assert self._session is not None
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in REPLACED}
+        target = URL(self._upstream + request.raw_path, encoded=True)
+        body = await request.read()
+        try:
+            async with self._session.request(
+                request.method, target, headers=headers, data=body or None, allow_redirects=False
+            ) as answer:
+                return await self._pass_on(request, answer)
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
+            abort(request)  # what a client of the API server itself would see
+            return web.Response(status=502)
+
+    async def _pass_on(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
+        response = web.StreamResponse(status=answer.status, reason=answer.reason)
+        for name, value in answer.headers.items():
+            if name.lower() not in HOP_BY_HOP:
+                response.headers.add(name, value)
+        with self._counted(request):
+            await response.prepare(request)
+            async for piece in answer.content.iter_any():
+                if not (self._silent and is_watch(request)):
+                    await response.write(piece)
+            await response.write_eof()
+        return response
+
+    @contextlib.contextmanager
+    def _counted(self, request: web.Request) -> Iterator[None]:
+        if not is_watch(request):
+            yield
+            return
+        watch = Watch(request)
+        self._watches.append(watch)
+        try:
+            yield
+        finally:
+            self._watches.remove(watch)
+            watch.ended.set()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    request: web.Request
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def is_watch(request: web.Request) -> bool:
+    return request.query.get("watch") in ("1", "true")
+
+
+def abort(request: web.Request) -> None:
+    if request.transport is not None:
+        request.transport.abort()
+
+
+def unavailable() -> web.Response:
+    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 503}
+    words = {"reason": "ServiceUnavailable", "message": "the API server is unavailable (the test says so)"}
+    return web.json_response(status | words, status=503)
