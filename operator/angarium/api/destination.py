@@ -1,0 +1,47 @@
+"""The destination in a request target (contract 1.1): the raw rest of it, kept byte for byte."""
+
+import re
+from urllib.parse import unquote
+
+from angarium.api.exchange import Target
+from angarium.domain.declarations import Destination
+from angarium.domain.destinations import check_url
+from angarium.domain.errors import InvalidInput
+from angarium.domain.names import check_name
+
+FIELD = "destination"
+MAX_URL_CHARACTERS = 8000
+"""As long as RFC 9110, 4.1 recommends every part of the way to support."""
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+_ONE_SLASH = re.compile(r"(https?:/)(?=[^/])", re.IGNORECASE)
+
+
+def parse_destination(tail: str, target: Target) -> Destination:
+    """The URL, or the Topic of that name. Whether it exists, or may be called, is found out later.
+
+    Raises InvalidInput naming "destination".
+    """
+    if not tail:
+        raise InvalidInput(FIELD, "is missing; write a URL or the name of a Topic after /v2/publish/")
+    # Some intermediaries collapse the doubled slash of a URL inside a path.
+    tail = _ONE_SLASH.sub(r"\1/", tail, count=1) if _ONE_SLASH.match(tail) else tail
+    rest = target.own()
+    if _URL.match(tail):
+        url = f"{tail}?{'&'.join(rest)}" if rest else tail
+        check_url(url, FIELD, allow_userinfo=True, max_characters=MAX_URL_CHARACTERS)
+        return Destination(url=url)
+    return Destination(topic=_topic(tail, rest))
+
+
+def _topic(tail: str, rest: list[str]) -> str:
+    name = unquote(tail)
+    try:
+        check_name(name, FIELD)
+    except InvalidInput as error:
+        problem = f"{error.problem}; a destination is a URL that starts with http:// or https://, or a Topic's name"
+        raise InvalidInput(FIELD, problem) from None
+    if any(rest):
+        parameter = rest[0].partition("=")[0][:80]
+        raise InvalidInput(FIELD, f"a Topic takes no query parameters of its own, and {parameter!r} is not an option")
+    return name

@@ -1,0 +1,82 @@
+"""One request and its answer as the handlers see them: no socket, no aiohttp.
+
+The request target is kept byte for byte (contract 1.1): nothing here decodes, cleans or reorders it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import unquote_plus
+
+from angarium.domain.credentials import Credential
+
+OPTION_PREFIX = "upstash-"
+TOKEN_PARAMETER = "qstash_token"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A request target, split at its first `?`. `pairs` are the raw texts between the `&`s of the query, in order."""
+
+    path: str
+    pairs: tuple[str, ...] = ()
+
+    def own(self) -> list[str]:
+        """The pairs that are neither authentication nor options: they belong to the destination (contract 1.1)."""
+        return [pair for pair in self.pairs if not _is_ours(pair)]
+
+    def options(self) -> list[tuple[str, str]]:
+        """The lower-case option parameters, with decoded values (contract 4.8)."""
+        return [_decoded(pair) for pair in self.pairs if pair.startswith(OPTION_PREFIX)]
+
+    def filters(self) -> list[tuple[str, str]]:
+        """All parameters except the token, decoded."""
+        return [_decoded(pair) for pair in self.pairs if pair and pair.partition("=")[0] != TOKEN_PARAMETER]
+
+
+def parse_target(raw: str) -> Target:
+    """Split a request target of origin form, or of absolute form (RFC 9112, 3.2.2: a server must take both)."""
+    if not raw.startswith("/"):
+        raw = "/" + raw.partition("://")[2].partition("/")[2]
+    path, mark, query = raw.partition("?")
+    return Target(path, tuple(query.split("&")) if mark else ())
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An authenticated request. `tail` is what follows the route's prefix, raw; header lines in order."""
+
+    credential: Credential
+    target: Target
+    tail: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    caller_ip: str | None = None
+
+    @property
+    def namespace(self) -> str:
+        """The tenant that everything read or written by this call belongs to."""
+        return self.credential.namespace
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: `payload` becomes JSON; None means no body."""
+
+    payload: object = None
+    status: int = 200
+    headers: Mapping[str, str] = field(default_factory=dict)
+    close: bool = False
+
+
+def _is_ours(pair: str) -> bool:
+    return pair.startswith(OPTION_PREFIX) or pair.partition("=")[0] == TOKEN_PARAMETER
+
+
+def _decoded(pair: str) -> tuple[str, str]:
+    name, _, value = pair.partition("=")
+    return _decode(name), _decode(value)
+
+
+def _decode(text: str) -> str:
+    # A byte that is not UTF-8 stays visible as a surrogate, so that whoever checks the value can refuse it.
+    return unquote_plus(text, errors="surrogateescape")

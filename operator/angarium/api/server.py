@@ -1,0 +1,115 @@
+"""The HTTP API on its port: every request is routed, authenticated, read within limits and answered in JSON."""
+
+import asyncio
+from datetime import timedelta
+from functools import lru_cache
+from ipaddress import IPv6Address
+
+from aiohttp import web
+
+from angarium.api.auth import KeyRing, authorize, token_of
+from angarium.api.body import drain, read_body
+from angarium.api.connection import ConnectionLimits, Listener, respond
+from angarium.api.errors import answer_of, draining
+from angarium.api.exchange import Answer, Call, parse_target
+from angarium.api.handlers import Handlers
+from angarium.api.options import OptionLimits
+from angarium.api.routes import allowed, resolve
+from angarium.domain.errors import AngariumError
+from angarium.domain.ports import Clock, HistoryStore
+from angarium.service.publishing import Publishing
+
+
+class ApiServer:
+    """Serves the API. Must live on the loop that `publishing` belongs to."""
+
+    def __init__(
+        self,
+        *,
+        publishing: Publishing,
+        history: HistoryStore,
+        keys: KeyRing,
+        clock: Clock,
+        limits: ConnectionLimits | None = None,
+        option_limits: OptionLimits | None = None,
+    ) -> None:
+        self._limits = limits or ConnectionLimits()
+        self._routes = Handlers(publishing, history, keys, clock, option_limits or OptionLimits()).routes()
+        self._keys = keys
+        self._clock = clock
+        self._listener: Listener | None = None
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._draining = False
+
+    async def start(self, host: str, port: int) -> int:
+        """Listen, and return the port (a free one for 0). Raises SettingsError if that cannot be."""
+        self._listener = Listener(self._handle, self._limits)
+        return await self._listener.start(host, port)
+
+    async def close(self, grace: timedelta) -> None:
+        """Accept nothing more, finish what runs within the grace period, then end every connection.
+
+        A request on a connection that is still open is answered 503 meanwhile.
+        """
+        self._draining = True
+        if self._listener is None:
+            return
+        self._listener.stop_accepting()
+        if self._running:
+            self._idle.clear()
+            try:
+                async with asyncio.timeout(grace.total_seconds()):
+                    await self._idle.wait()
+            except TimeoutError:
+                pass
+        await self._listener.close()
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        if self._draining:
+            return respond(draining())
+        self._running += 1
+        try:
+            answer = await self._answer(request)
+            complete = answer.close or await drain(request, self._limits)
+        finally:
+            self._running -= 1
+            if not self._running:
+                self._idle.set()
+        response = respond(answer)
+        if self._draining or not complete:
+            response.force_close()
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> Answer:
+        try:
+            return await self._call(request)
+        except AngariumError as error:
+            return answer_of(error, self._clock.now())
+
+    async def _call(self, request: web.BaseRequest) -> Answer:
+        target = parse_target(request.raw_path)
+        if request.method == "OPTIONS":
+            return Answer(status=204, headers={"Allow": allowed(self._routes, target.path)})
+        route, tail = resolve(self._routes, request.method, target.path)
+        credential = await authorize(self._keys, token_of(request.headers, target), route.need)
+        body = await read_body(request, self._limits) if request.method == "POST" else b""
+        return await route.handler(
+            Call(
+                credential=credential,
+                target=target,
+                tail=tail,
+                headers=tuple(request.headers.items()),
+                body=body,
+                caller_ip=_address(request.remote),
+            )
+        )
+
+
+@lru_cache(maxsize=1024)
+def _address(peer: str | None) -> str | None:
+    """The peer's address as it is known elsewhere: IPv4-mapped unwrapped, without a zone."""
+    if peer is None or ":" not in peer:
+        return peer
+    address = IPv6Address(peer.partition("%")[0])
+    return str(address.ipv4_mapped or address)

@@ -1,0 +1,76 @@
+"""Publishing: a publication becomes stored messages before its publisher gets an answer.
+
+What waits at the same time is stored in one transaction, and what is due goes straight to the dispatcher. Runs on the
+delivery loop, because room in the dispatcher is granted there.
+"""
+
+from collections.abc import Sequence
+
+from angarium.domain.errors import AngariumError
+from angarium.domain.messages import Acceptance, Leased, Publication
+from angarium.domain.notices import Accepted, Notice, Observer
+from angarium.domain.ports import Dispatch, MessageStore
+from angarium.service.grouping import Group
+
+MOST_AT_ONCE = 500
+"""Publications in one transaction: large enough for any rate, small enough to keep the answer quick."""
+
+TOPIC_ROOM = 10
+"""Leases asked for per Topic, whose members are counted only in the store; the rest is claimed a moment later."""
+
+
+class Draining(AngariumError):
+    """The program is ending and takes nothing more; the publisher may try again in a moment."""
+
+
+class Publishing:
+    """The one way into the queue for publishers."""
+
+    def __init__(self, store: MessageStore, dispatch: Dispatch, observers: Sequence[Observer] = ()) -> None:
+        self._store = store
+        self._dispatch = dispatch
+        self._observers = tuple(observers)
+        self._group: Group[Publication, Acceptance] = Group(self._accept, most=MOST_AT_ONCE)
+        self._closed = False
+
+    async def publish(self, publication: Publication) -> Acceptance:
+        """Store the publication's messages; they are safe when this returns.
+
+        Raises NotFound (no such Topic, or one without members), LimitExceeded, StoreError, Draining.
+        """
+        if self._closed:
+            raise Draining("Angarium is shutting down and takes no new messages; try again in a few seconds")
+        return await self._group.put(publication)
+
+    async def close(self) -> None:
+        """Take nothing more, and store what had been taken."""
+        self._closed = True
+        await self._group.close()
+
+    async def _accept(self, publications: Sequence[Publication]) -> Sequence[Acceptance | AngariumError]:
+        grant = self._dispatch.grant(sum(_room(publication) for publication in publications))
+        leased: Sequence[Leased] = ()
+        try:
+            answers, leased = await self._store.accept(publications, grant)
+        finally:
+            self._dispatch.offer(grant, leased)
+        accepted = [answer for answer in answers if isinstance(answer, Acceptance)]
+        if sum(len(acceptance.messages) for acceptance in accepted) > len(leased):
+            self._dispatch.wake()
+        self._tell(accepted)
+        return answers
+
+    def _tell(self, accepted: Sequence[Acceptance]) -> None:
+        if not self._observers or not accepted:
+            return
+        notices: list[Notice] = [
+            Accepted(message, url)
+            for acceptance in accepted
+            for message, url in zip(acceptance.messages, acceptance.urls, strict=True)
+        ]
+        for observer in self._observers:
+            observer.notice(notices)
+
+
+def _room(publication: Publication) -> int:
+    return TOPIC_ROOM if publication.destination.topic is not None else 1
