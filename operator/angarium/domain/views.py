@@ -84,13 +84,17 @@ class HistoryFilter:
 
 @dataclass(frozen=True, slots=True)
 class AttemptView:
-    """One attempt as status shows it: `status` 0 means there was no HTTP response."""
+    """One attempt as status shows it: when it began, and `status` 0 if there was no HTTP response.
+
+    `reason` is the CamelCase word for `error`, as in `Attempt`.
+    """
 
     number: int
     time: datetime
     duration: timedelta
     status: int
     error: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

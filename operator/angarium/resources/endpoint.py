@@ -1,0 +1,57 @@
+"""Endpoint: a place to deliver to."""
+
+from datetime import datetime
+from typing import Any
+
+from angarium.domain.declarations import Declared, Endpoint, Tls
+from angarium.domain.destinations import check_url
+from angarium.domain.views import EndpointView
+from angarium.resources import attempts, conditions, options
+from angarium.resources.conditions import Condition, Previous, Problem
+from angarium.resources.fields import Fields
+
+_SUSPENDED = ("Suspended", "Suspended: messages wait, and nothing fails meanwhile.")
+
+
+def decode(spec: Fields) -> Endpoint:
+    """Raises InvalidInput for what breaks a rule."""
+    url = spec.require_text("url")
+    check_url(url, spec.at("url"))
+    return Endpoint(url, options.decode(spec), _tls(spec.child("tls")), spec.flag("suspend"))
+
+
+def status(
+    declared: Declared, view: EndpointView, problems: tuple[Problem, ...], previous: Previous, now: datetime
+) -> dict[str, Any]:
+    """The whole status. Nothing in it changes without an attempt, a change of the object or of what it refers to."""
+    suspended = isinstance(declared.spec, Endpoint) and declared.spec.suspend
+    when_ready = _SUSPENDED if suspended else conditions.READY
+    wanted = conditions.judge(declared.spec, declared.generation, problems, previous, when_ready)
+    written: dict[str, Any] = {
+        "observedGeneration": declared.generation,
+        "conditions": conditions.merge(previous, [*wanted, _reachable(view)], declared.generation, now),
+        "consecutiveFailures": view.consecutive_failures,
+    }
+    if view.last_attempt:
+        written["lastDelivery"] = attempts.last_delivery(view.last_attempt, view.last_message_id)
+    return written
+
+
+def _tls(tls: Fields | None) -> Tls | None:
+    if tls is None:
+        return None
+    return Tls(
+        ca_secret=tls.reference("caSecretRef"),
+        client_certificate_secret=tls.reference("clientCertificateSecretRef"),
+        server_name=tls.text("serverName") or None,
+    )
+
+
+def _reachable(view: EndpointView) -> Condition:
+    attempt = view.last_attempt
+    if attempt is None:
+        return Condition("Reachable", "Unknown", "NoDeliveries", "Nothing was sent yet.")
+    if attempts.delivered(attempt):
+        return Condition("Reachable", "True", "Delivered", "The last attempt was answered with success.")
+    message = f"The last attempt failed: {attempts.error_of(attempt)}"
+    return Condition("Reachable", "False", attempts.reason_of(attempt), message)

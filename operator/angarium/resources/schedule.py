@@ -1,0 +1,124 @@
+"""Schedule: when, what, where."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from angarium.domain import slots
+from angarium.domain.declarations import (
+    ConcurrencyPolicy,
+    Declared,
+    Destination,
+    MissedRunPolicy,
+    ObjectRef,
+    Schedule,
+    Timing,
+)
+from angarium.domain.destinations import check_url
+from angarium.domain.names import MAX_LABELS, check_opaque
+from angarium.domain.views import ScheduleView
+from angarium.resources import body, conditions, options, runs
+from angarium.resources.attempts import clip
+from angarium.resources.conditions import Previous, Problem
+from angarium.resources.fields import Fields
+from angarium.resources.times import format_time
+
+MAX_HISTORY = 50
+DEFAULT_HISTORY = 10
+MAX_WHEN = 384
+
+_LONGEST_DEADLINE_S = 366 * 86_400
+_SUSPENDED = ("Suspended", "Suspended: slots pass without a run.")
+_COMPLETED = ("Completed", "There is no slot left.")
+
+
+def decode(spec: Fields, ref: ObjectRef, created_at: datetime) -> Schedule:
+    """`every` counts from startTime, else from `created_at`. Raises InvalidInput for what breaks a rule."""
+    timing = _timing(spec, ref, created_at)
+    slots.check_timing(timing)
+    sent = body.decode(spec)
+    deadline_s = spec.integer("startingDeadlineSeconds", 1, _LONGEST_DEADLINE_S)
+    history_limit = spec.integer("historyLimit", 0, MAX_HISTORY)
+    return Schedule(
+        timing=timing,
+        destination=_destination(spec.require("destination")),
+        options=options.decode(spec),
+        body=sent.content,
+        body_from=sent.source,
+        content_type=sent.content_type,
+        labels=_labels(spec),
+        suspend=spec.flag("suspend"),
+        starting_deadline=None if deadline_s is None else timedelta(seconds=deadline_s),
+        missed_run_policy=spec.choice("missedRunPolicy", MissedRunPolicy) or MissedRunPolicy.RUN_LATEST,
+        concurrency_policy=spec.choice("concurrencyPolicy", ConcurrencyPolicy) or ConcurrencyPolicy.ALLOW,
+        history_limit=DEFAULT_HISTORY if history_limit is None else history_limit,
+    )
+
+
+def status(
+    declared: Declared, view: ScheduleView, problems: tuple[Problem, ...], previous: Previous, now: datetime
+) -> dict[str, Any]:
+    """The whole status, at most 32 KiB of compact JSON: the oldest runs give way."""
+    spec = declared.spec if isinstance(declared.spec, Schedule) else None
+    when_ready = _SUSPENDED if spec and spec.suspend else _COMPLETED if view.completed else conditions.READY
+    wanted = conditions.judge(declared.spec, declared.generation, problems, previous, when_ready)
+    written: dict[str, Any] = {
+        "observedGeneration": declared.generation,
+        "conditions": conditions.merge(previous, wanted, declared.generation, now),
+        **(_rule(spec, view) if spec else {}),
+        **_times(declared, view),
+        "skippedSlots": view.skipped,
+    }
+    if view.runs:
+        written["lastResult"] = runs.state_of(view.runs[0]).value
+    limit = spec.history_limit if spec else DEFAULT_HISTORY
+    return runs.with_recent(written, view.runs[: min(limit, MAX_HISTORY)])
+
+
+def _timing(spec: Fields, ref: ObjectRef, created_at: datetime) -> Timing:
+    spec.one_of("cron", "every", "at")
+    start = spec.time("startTime")
+    return Timing(
+        cron=spec.text("cron"),
+        cron_seed=f"{ref.namespace}/{ref.name}",
+        time_zone=spec.text("timeZone") or "UTC",
+        every=spec.duration("every"),
+        at=spec.time("at"),
+        anchor=start or created_at,
+        start=start,
+        end=spec.time("endTime"),
+        jitter=spec.duration("jitter") or timedelta(0),
+    )
+
+
+def _destination(destination: Fields) -> Destination:
+    form = destination.one_of("url", "endpointRef", "topicRef")
+    if form == "endpointRef":
+        return Destination(endpoint=destination.reference(form))
+    if form == "topicRef":
+        return Destination(topic=destination.reference(form))
+    url = destination.require_text(form)
+    check_url(url, destination.at(form))
+    return Destination(url=url)
+
+
+def _labels(spec: Fields) -> tuple[str, ...]:
+    labels = spec.texts("labels")
+    if len(labels) > MAX_LABELS:
+        raise spec.refuse("labels", f"has {len(labels)} labels; at most {MAX_LABELS} are allowed")
+    for label in labels:
+        check_opaque(label, spec.at("labels"))
+    return labels
+
+
+def _rule(spec: Schedule, view: ScheduleView) -> dict[str, Any]:
+    rule = {"when": clip(slots.describe(spec.timing), MAX_WHEN), "destination": str(spec.destination)}
+    if view.next_slot and not spec.suspend:
+        rule["nextSlotTime"] = format_time(view.next_slot)
+    return rule
+
+
+def _times(declared: Declared, view: ScheduleView) -> dict[str, Any]:
+    # What status said before the store knew the object still counts: from it a lost database knows where to go on.
+    last_slot = max(filter(None, (view.last_slot, declared.last_slot)), default=None)
+    times = {"lastSlotTime": last_slot, "lastSuccessTime": view.last_success, "lastFailureTime": view.last_failure}
+    return {name: format_time(instant) for name, instant in times.items() if instant}

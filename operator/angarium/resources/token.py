@@ -1,0 +1,42 @@
+"""Token: access to the HTTP API, handed out in a Secret. Neither the text nor its hash ever stands in a status."""
+
+from datetime import datetime
+from typing import Any
+
+from angarium.domain.declarations import Access, Declared, Token
+from angarium.domain.views import TokenView
+from angarium.resources import conditions
+from angarium.resources.conditions import Previous, Problem
+from angarium.resources.fields import Fields
+from angarium.resources.times import format_time
+
+_READY = ("Ready", "The Secret holds a token that the API accepts.")
+_WAITING = Problem("Pending", "The Secret was not looked at yet.", retry=True)
+
+
+def decode(spec: Fields, name: str) -> Token:
+    """`name` is the object's. Raises InvalidInput for what breaks a rule."""
+    given = spec.get("secretName") is not None
+    return Token(
+        secret_name=spec.object_name("secretName") if given else f"{name}-qstash",
+        access=spec.choice("access", Access) or Access.READ_WRITE,
+    )
+
+
+def status(
+    declared: Declared, view: TokenView | None, problems: tuple[Problem, ...], previous: Previous, now: datetime
+) -> dict[str, Any]:
+    """The whole status. `view` is None until the Secret was looked at: then the conditions stay as they are."""
+    found = problems or (() if view else (_WAITING,))
+    wanted = conditions.judge(declared.spec, declared.generation, found, previous, _READY)
+    written: dict[str, Any] = {
+        "observedGeneration": declared.generation,
+        "conditions": conditions.merge(previous, wanted, declared.generation, now),
+    }
+    if isinstance(declared.spec, Token):
+        written["secretName"] = declared.spec.secret_name
+    if view:
+        written["adopted"] = view.adopted
+        if view.rotated_at:
+            written["lastRotationTime"] = format_time(view.rotated_at)
+    return written

@@ -1,0 +1,113 @@
+"""Declared objects into the store, and the news of it to whoever must act: statuses, scheduler, dispatcher.
+
+Whether an object is newer than what is stored is the caller's to judge; here it is only written.
+"""
+
+import asyncio
+from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple, TypeVar
+
+from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.notices import CatalogChanged, Observer
+from angarium.domain.ports import Alarm, CatalogStore, Clock
+
+T = TypeVar("T")
+
+GROUP_SIZE = 500
+
+
+class Replaced(NamedTuple):
+    """What `replace` found different from what was stored."""
+
+    changed: frozenset[ObjectRef]
+    removed: frozenset[ObjectRef]
+
+
+class Catalog:
+    """Belongs to one loop. One write at a time, so that an older list never overwrites what came while it was written.
+
+    After each group of changes the observers are told CatalogChanged, with all objects that refer to what changed,
+    and the alarms are woken. Methods raise StoreError; then what was written before stays, and was told.
+    """
+
+    def __init__(
+        self, store: CatalogStore, observers: Sequence[Observer], alarms: Sequence[Alarm], clock: Clock
+    ) -> None:
+        self._store = store
+        self._observers = observers
+        self._alarms = alarms
+        self._clock = clock
+        self._writing = asyncio.Lock()
+
+    async def apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
+        """Insert or update, each object at most once. Returns those that were new or changed."""
+        async with self._writing:
+            return await self._apply(declared)
+
+    async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]]) -> frozenset[ObjectRef]:
+        """Remove objects, each only if its uid is still this one (None: whatever it is). Returns those removed."""
+        async with self._writing:
+            return await self._remove(refs)
+
+    async def replace(
+        self,
+        kind: Kind,
+        namespaces: Collection[str] | None,
+        listed: Sequence[Declared],
+        keep: Collection[ObjectRef] = frozenset(),
+    ) -> Replaced:
+        """Make the stored objects of a kind in these namespaces (None: in all) equal to a complete list of them.
+
+        Objects in `keep` are left as they are, also if they are listed: the watch has brought something newer. It may
+        grow while this runs; whoever adds to it does so before applying the object.
+        """
+        changed: frozenset[ObjectRef] = frozenset()
+        for group in _groups(listed):
+            async with self._writing:
+                changed |= await self._apply([declared for declared in group if declared.ref not in keep])
+        return Replaced(changed, await self._remove_others(kind, namespaces, listed, keep))
+
+    async def _remove_others(
+        self, kind: Kind, namespaces: Collection[str] | None, listed: Sequence[Declared], keep: Collection[ObjectRef]
+    ) -> frozenset[ObjectRef]:
+        present = {declared.ref for declared in listed}
+        removed: frozenset[ObjectRef] = frozenset()
+        for namespace in [None] if namespaces is None else sorted(namespaces):
+            stored = await self._store.catalog(kind, namespace)
+            gone = [(declared.ref, declared.uid) for declared in stored if declared.ref not in present]
+            for group in _groups(gone):
+                async with self._writing:
+                    removed |= await self._remove([(ref, uid) for ref, uid in group if ref not in keep])
+        return removed
+
+    async def _apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
+        changed: frozenset[ObjectRef] = frozenset()
+        for group in _groups(declared):
+            written = await self._store.apply(group, self._clock.now())
+            await self._tell(written)
+            changed |= written
+        return changed
+
+    async def _remove(self, refs: Sequence[tuple[ObjectRef, str | None]]) -> frozenset[ObjectRef]:
+        if not refs:
+            return frozenset()
+        removed = await self._store.remove(refs, self._clock.now())
+        await self._tell(removed)
+        return removed
+
+    async def _tell(self, refs: frozenset[ObjectRef]) -> None:
+        if not refs:
+            return
+        for alarm in self._alarms:
+            alarm.wake()
+        affected = refs
+        try:
+            affected |= await self._store.dependents(sorted(refs))
+        finally:  # what is stored has to be told, even if nobody can say now who refers to it
+            for observer in self._observers:
+                observer.notice([CatalogChanged(affected)])
+
+
+def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), GROUP_SIZE):
+        yield items[start : start + GROUP_SIZE]

@@ -1,0 +1,184 @@
+"""What the status of declared objects should be: gathers what the store and the Secrets say, a few reads for many.
+
+Problems are named by what is missing, in the order of the spec: EndpointNotFound, TopicNotFound, TopicNotAccepted,
+SecretNotFound and ConfigMapNotFound (the latter two also for a missing key, and as the reader of references says).
+"""
+
+import asyncio
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from angarium.domain.declarations import Declared, Endpoint, Header, KeyRef, Kind, ObjectRef, Rejection, Schedule
+from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
+from angarium.domain.ports import CatalogStore, Clock, HistoryStore, References
+from angarium.domain.views import EndpointView, ScheduleView, TokenView, TopicView
+from angarium.resources import manifest
+from angarium.resources.conditions import Previous, Problem
+from angarium.resources.manifest import View
+
+READS_AT_ONCE = 8
+
+
+class StatusStore(CatalogStore, HistoryStore, Protocol):
+    """What of the store is read here."""
+
+
+class TokenSecrets(Protocol):
+    """Knows what became of the Secrets of Tokens."""
+
+    def outcome(self, ref: ObjectRef) -> tuple[TokenView | None, tuple[Problem, ...]]:
+        """The Secret as it was last seen (None: not yet), and what is wrong with it (SecretConflict, TokenInUse …)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StatusInput:
+    """All that an object's status is made of.
+
+    `recheck`: a Secret or ConfigMap is missing or unreadable. Nobody tells when that changes: ask again in 15 s.
+    """
+
+    declared: Declared
+    view: View
+    problems: tuple[Problem, ...] = ()
+    recheck: bool = False
+
+    def status(self, previous: Previous, now: datetime) -> dict[str, Any]:
+        """The whole status as JSON; `previous` are the conditions that stand there now."""
+        return manifest.status(self.declared, self.view, self.problems, previous, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A key that a spec refers to: of a Secret, or of a ConfigMap."""
+
+    namespace: str
+    ref: KeyRef
+    config_map: bool = False
+
+
+class Statuses:
+    """May be asked from any loop. `tokens` is absent where no Secrets are kept."""
+
+    def __init__(
+        self, store: StatusStore, references: References, clock: Clock, tokens: TokenSecrets | None = None
+    ) -> None:
+        self._store = store
+        self._references = references
+        self._clock = clock
+        self._tokens = tokens
+
+    async def build(
+        self, previous: Mapping[ObjectRef, Previous]
+    ) -> dict[ObjectRef, tuple[StatusInput, dict[str, Any]]]:
+        """The status of each object, from the conditions that stand in it now. What does not exist is left out."""
+        found = await self.desired(previous.keys())
+        now = self._clock.now()
+        return {ref: (one, one.status(previous[ref], now)) for ref, one in found.items()}
+
+    async def desired(self, refs: Collection[ObjectRef]) -> dict[ObjectRef, StatusInput]:
+        """What the status of each object is made of; objects that do not exist are left out."""
+        declared = await self._store.declared_many(list(refs))
+        views = await self._views(declared.keys())
+        destinations = await self._store.declared_many(sorted(_destinations(declared.values())))
+        missing = await self._missing_sources(declared.values())
+        return {ref: self._input(one, views.get(ref), destinations, missing) for ref, one in declared.items()}
+
+    async def _views(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, EndpointView | TopicView | ScheduleView]:
+        of_kind: dict[Kind, list[ObjectRef]] = {kind: [] for kind in Kind}
+        for ref in refs:
+            of_kind[ref.kind].append(ref)
+        views: dict[ObjectRef, EndpointView | TopicView | ScheduleView] = {}
+        if endpoints := of_kind[Kind.ENDPOINT]:
+            views.update(await self._store.endpoint_views(endpoints))
+        if topics := of_kind[Kind.TOPIC]:
+            views.update(await self._store.topic_views(topics))
+        if schedules := of_kind[Kind.SCHEDULE]:
+            views.update(await self._store.schedule_views(schedules))
+        return views
+
+    async def _missing_sources(self, declared: Iterable[Declared]) -> dict[_Source, Problem]:
+        """The keys that do not exist or cannot be read now; each is read once, however many refer to it."""
+        sources = list(dict.fromkeys(source for one in declared for source in _sources(one)))
+        turns = asyncio.Semaphore(READS_AT_ONCE)
+
+        async def problem(source: _Source) -> Problem | None:
+            async with turns:
+                return await self._read(source)
+
+        problems = await asyncio.gather(*map(problem, sources))
+        return {source: problem for source, problem in zip(sources, problems, strict=True) if problem}
+
+    async def _read(self, source: _Source) -> Problem | None:
+        read = self._references.config_map if source.config_map else self._references.secret
+        try:
+            await read(source.namespace, source.ref)
+        except ReferenceMissing as error:
+            return Problem(error.reason, str(error))
+        except ReferenceUnavailable as error:
+            return Problem("ReferenceUnavailable", str(error), retry=True)
+        return None
+
+    def _input(
+        self,
+        declared: Declared,
+        view: EndpointView | TopicView | ScheduleView | None,
+        destinations: Mapping[ObjectRef, Declared],
+        missing: Mapping[_Source, Problem],
+    ) -> StatusInput:
+        if declared.ref.kind is Kind.TOKEN:
+            seen, found = self._tokens.outcome(declared.ref) if self._tokens else (None, ())
+            return StatusInput(declared, seen, found)
+        sources = [missing[source] for source in _sources(declared) if source in missing]
+        problems = [*_unresolved(declared, view, destinations), *sources]
+        return StatusInput(declared, view, tuple(dict.fromkeys(problems)), recheck=bool(sources))
+
+
+def _destinations(declared: Iterable[Declared]) -> frozenset[ObjectRef]:
+    """What Schedules name. Members of Topics are left out: the store's view says which of them are missing."""
+    return frozenset(ref for one in declared if one.ref.kind is Kind.SCHEDULE for ref in one.references())
+
+
+def _unresolved(
+    declared: Declared, view: EndpointView | TopicView | ScheduleView | None, destinations: Mapping[ObjectRef, Declared]
+) -> list[Problem]:
+    if isinstance(view, TopicView):
+        return [_not_found(Kind.ENDPOINT, name) for name in view.missing]
+    if not isinstance(declared.spec, Schedule):
+        return []
+    problems = []
+    for ref in declared.references():
+        destination = destinations.get(ref)
+        if destination is None:
+            problems.append(_not_found(ref.kind, ref.name))
+        elif ref.kind is Kind.TOPIC and isinstance(destination.spec, Rejection):
+            problems.append(Problem("TopicNotAccepted", f"Topic {ref.name!r} is not accepted: see its conditions"))
+    return problems
+
+
+def _not_found(kind: Kind, name: str) -> Problem:
+    return Problem(f"{kind}NotFound", f"{kind} {name!r} does not exist")
+
+
+def _sources(declared: Declared) -> list[_Source]:
+    """The Secrets and ConfigMaps that a spec names, in its order."""
+    spec, namespace = declared.spec, declared.ref.namespace
+    if isinstance(spec, Endpoint):
+        return [_Source(namespace, ref) for ref in (*_secrets(spec.options.headers), *_tls_secrets(spec))]
+    if isinstance(spec, Schedule):
+        sources = [_Source(namespace, ref) for ref in _secrets(spec.options.headers)]
+        return [*sources, _Source(namespace, spec.body_from, config_map=True)] if spec.body_from else sources
+    return []
+
+
+def _secrets(headers: Sequence[Header]) -> list[KeyRef]:
+    return [header.secret for header in headers if header.secret]
+
+
+def _tls_secrets(endpoint: Endpoint) -> list[KeyRef]:
+    tls = endpoint.tls
+    ca = [KeyRef(tls.ca_secret, "ca.crt")] if tls and tls.ca_secret else []
+    client = tls.client_certificate_secret if tls else None
+    return ca + ([KeyRef(client, "tls.crt"), KeyRef(client, "tls.key")] if client else [])
