@@ -1,0 +1,139 @@
+"""The Kubernetes API over plain paths and dicts: no model classes (they cost memory), errors told apart here."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.errors import AngariumError, SettingsError
+
+GROUP = "angarium.dev"
+VERSION = "v1alpha1"
+PLURALS = {Kind.ENDPOINT: "endpoints", Kind.TOPIC: "topics", Kind.SCHEDULE: "schedules", Kind.TOKEN: "tokens"}
+PAGE_SIZE = 500
+TIMEOUT_S = 15
+
+JSON_PATCH = "application/json-patch+json"
+MERGE_PATCH = "application/merge-patch+json"
+
+Manifest = dict[str, Any]
+
+
+class KubeError(AngariumError):
+    """The API server refused or could not be asked; `status` is 0 when it did not answer."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+    @property
+    def unreachable(self) -> bool:
+        """It may be a matter of time: no answer, or one that says that it cannot answer now."""
+        return self.status == 0 or self.status == 429 or self.status >= 500
+
+
+def collection_path(kind: Kind, namespace: str | None) -> str:
+    """The list of a kind in a namespace, or in all of them."""
+    scope = f"/namespaces/{namespace}" if namespace else ""
+    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURALS[kind]}"
+
+
+def object_path(ref: ObjectRef) -> str:
+    return f"{collection_path(ref.kind, ref.namespace)}/{ref.name}"
+
+
+def core_path(namespace: str, plural: str, name: str = "") -> str:
+    """An object (or the list) of the core group, like a Secret."""
+    return f"/api/v1/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
+
+
+async def configuration(kubeconfig: Path | None) -> Configuration:
+    """How to reach the API server: a kubeconfig file, else the pod's own service account."""
+    config = Configuration()
+    try:
+        if kubeconfig is not None:
+            await load_kube_config(str(kubeconfig), client_configuration=config, persist_config=False)
+        else:
+            load_incluster_config(client_configuration=config)
+    except (ConfigException, OSError) as error:
+        where = f"the kubeconfig {kubeconfig}" if kubeconfig else "a pod's service account"
+        raise SettingsError(
+            f"cannot reach Kubernetes with {where}: {error}. Run inside a cluster, or give --kubeconfig FILE; "
+            "without any cluster use `angarium dev`"
+        ) from error
+    return config
+
+
+class KubeClient:
+    """One connection pool to the API server; belongs to the loop that uses it."""
+
+    def __init__(self, config: Configuration) -> None:
+        self._config = config
+        self._api = ApiClient(config)
+
+    async def close(self) -> None:
+        await self._api.close()
+
+    async def get(self, path: str, **query: str | int) -> Manifest:
+        """Raises KubeError; status 404 means that it does not exist."""
+        return await self._call("GET", path, query)
+
+    async def create(self, path: str, body: Manifest) -> Manifest:
+        return await self._call("POST", path, {}, body)
+
+    async def patch(self, path: str, body: Manifest | list[Manifest], content_type: str) -> Manifest:
+        return await self._call("PATCH", path, {}, body, content_type)
+
+    async def pages(self, path: str) -> AsyncIterator[list[Manifest]]:
+        """A whole list in pages. Raises KubeError before it is complete, never ends early without one."""
+        token = ""
+        while True:
+            query: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"continue": token} if token else {})
+            page = await self._call("GET", path, query)
+            yield page.get("items") or []
+            token = page.get("metadata", {}).get("continue") or ""
+            if not token:
+                return
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Manifest | list[Manifest] | None = None,
+        content_type: str = "application/json",
+    ) -> Manifest:
+        url = self._config.host + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "angarium"}
+        bearer = (await self._config.auth_settings()).get("BearerToken")
+        if bearer:
+            headers["Authorization"] = str(bearer["value"])
+        try:
+            answer = await self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT_S)
+            data: bytes = await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            why = str(error) or type(error).__name__
+            raise KubeError(0, f"the API server did not answer {method} {path}: {why}") from error
+        return _decoded(answer.status, data, f"{method} {path}")
+
+
+def _decoded(status: int, data: bytes, what: str) -> Manifest:
+    try:
+        decoded = json.loads(data)
+    except ValueError as error:
+        if 200 <= status < 300:
+            raise KubeError(0, f"the API server's answer to {what} is no JSON") from error
+        decoded = {}
+    if not 200 <= status < 300:
+        message = decoded.get("message") if isinstance(decoded, dict) else None
+        raise KubeError(status, f"{what}: {message or f'HTTP {status}'}")
+    if not isinstance(decoded, dict):
+        raise KubeError(0, f"the API server's answer to {what} is no object")
+    return decoded

@@ -1,0 +1,148 @@
+"""Kubernetes Events for what a person should notice: one per object and reason in 5 minutes, repeats are counted."""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from angarium.domain.declarations import ObjectRef
+from angarium.domain.ports import CatalogStore, Clock
+from angarium.kube.client import GROUP, MERGE_PATCH, VERSION, KubeClient, KubeError, core_path
+from angarium.kube.pace import Pace
+
+logger = logging.getLogger(__name__)
+
+WINDOW_S = 300.0
+PER_S = 10
+MOST_WAITING = 1000
+MESSAGE_LENGTH = 1024
+COMPONENT = "angarium"
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What happened to an object; `warning` makes it a Warning instead of Normal."""
+
+    ref: ObjectRef
+    reason: str
+    message: str
+    warning: bool = True
+
+
+@dataclass(slots=True)
+class _Series:
+    """An Event that stands in the cluster, and what has come on top since it was last written."""
+
+    path: str
+    since: float
+    first: datetime
+    last: datetime
+    message: str
+    count: int = 1
+    written: int = 1
+
+
+class Events:
+    """Belongs to the operator's loop; `tell` may be called from anywhere."""
+
+    def __init__(self, client: KubeClient, store: CatalogStore, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+        self._loop = loop
+        self._series: dict[tuple[ObjectRef, str], _Series] = {}
+        self._waiting: asyncio.Queue[Told] = asyncio.Queue(MOST_WAITING)
+        self._pace = Pace(PER_S, clock)
+
+    def tell(self, told: Told) -> None:
+        self._loop.call_soon_threadsafe(self._tell, told)
+
+    def _tell(self, told: Told) -> None:
+        try:
+            self._waiting.put_nowait(told)
+        except asyncio.QueueFull:
+            logger.warning("an Event is dropped, too many wait: %s %s", told.ref, told.reason)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            try:
+                async with asyncio.timeout(self._until_window_ends()):
+                    await self._write_new(await self._waiting.get())
+            except TimeoutError:
+                await self._end_windows()
+
+    def _until_window_ends(self) -> float | None:
+        ends = min((series.since + WINDOW_S for series in self._series.values()), default=None)
+        return None if ends is None else max(0.0, ends - self._clock.monotonic())
+
+    async def _write_new(self, told: Told) -> None:
+        now = self._clock.now()
+        series = self._series.get((told.ref, told.reason))
+        if series is not None:
+            series.count, series.last, series.message = series.count + 1, now, told.message
+            return
+        declared = await self._store.declared(told.ref)
+        if declared is None:
+            return
+        name = f"{told.ref.name[:200]}.{uuid.uuid4().hex[:16]}"
+        path = core_path(told.ref.namespace, "events", name)
+        created = await self._write(lambda: self._create(told, declared.uid, name, now))
+        if created:
+            self._series[told.ref, told.reason] = _Series(path, self._clock.monotonic(), now, now, told.message)
+
+    async def _create(self, told: Told, uid: str, name: str, now: datetime) -> None:
+        event = {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": name, "namespace": told.ref.namespace},
+            "involvedObject": {
+                "apiVersion": f"{GROUP}/{VERSION}",
+                "kind": told.ref.kind.value,
+                "namespace": told.ref.namespace,
+                "name": told.ref.name,
+                "uid": uid,
+            },
+            "reason": told.reason,
+            "message": told.message[:MESSAGE_LENGTH],
+            "type": "Warning" if told.warning else "Normal",
+            "firstTimestamp": _rfc3339(now),
+            "lastTimestamp": _rfc3339(now),
+            "count": 1,
+            "source": {"component": COMPONENT},
+            "reportingComponent": COMPONENT,
+            "reportingInstance": "",
+        }
+        await self._client.create(core_path(told.ref.namespace, "events"), event)
+
+    async def _end_windows(self) -> None:
+        now = self._clock.monotonic()
+        for key in [key for key, series in self._series.items() if series.since + WINDOW_S <= now]:
+            series = self._series.pop(key)
+            if series.count > series.written:
+                await self._write(lambda series=series: self._count(series))  # type: ignore[misc]
+
+    async def _count(self, series: _Series) -> None:
+        patch = {
+            "count": series.count,
+            "lastTimestamp": _rfc3339(series.last),
+            "message": series.message[:MESSAGE_LENGTH],
+        }
+        await self._client.patch(series.path, patch, MERGE_PATCH)
+
+    async def _write(self, write: Callable[[], Any]) -> bool:
+        """Events are best effort: one that cannot be written is logged, not kept."""
+        await self._pace.wait()
+        try:
+            await write()
+        except KubeError as error:
+            logger.warning("an Event cannot be written: %s", error)
+            return False
+        return True
+
+
+def _rfc3339(instant: datetime) -> str:
+    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,79 @@
+"""What the operator knows of its own state, for /livez, /readyz and metrics. Its loop writes it, anyone reads it."""
+
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+
+from angarium.domain.ports import Clock
+
+DOWN_LIMIT_S = 300.0
+MISSED_LIMIT = 2
+
+
+class Health:
+    """Problems in words; an empty list is good health."""
+
+    def __init__(self, clock: Clock, resync: timedelta) -> None:
+        self._clock = clock
+        self._resync_limit_s = 2 * resync.total_seconds() + 60
+        self._started = clock.monotonic()
+        self._turned = self._started
+        self._reached: float | None = None
+        self._down_since: float | None = self._started
+        self._missed_in_a_row = 0
+        self._synced = False
+        self._failed = False
+        self._lacking: tuple[str, ...] = ()
+        self._unreachable = ""
+        self._watching: Callable[[], bool] = lambda: False
+
+    def failed(self) -> None:
+        """The operator's thread has ended by an error."""
+        self._failed = True
+
+    def unreachable(self, why: str) -> None:
+        self._turned = self._clock.monotonic()
+        self._unreachable = why
+        self._down_since = None  # while the API server is away, nothing is the operator's fault
+
+    def lacking(self, problems: Sequence[str]) -> None:
+        """CRDs or rights that are missing."""
+        self._turned = self._clock.monotonic()
+        self._unreachable, self._lacking = "", tuple(problems)
+
+    def watching(self, alive: Callable[[], bool]) -> None:
+        self._watching = alive
+
+    def resynced(self, *, missed: bool, watched: bool, problems: Sequence[str]) -> None:
+        now = self._turned = self._clock.monotonic()
+        self._unreachable, self._lacking = "", tuple(problems)
+        self._synced = self._synced or not problems
+        self._missed_in_a_row = self._missed_in_a_row + 1 if missed else 0
+        if watched and not missed:
+            self._down_since = None
+        elif self._down_since is None:
+            self._down_since = now
+
+    @property
+    def up(self) -> bool:
+        """Declarations get through: the first resync is done, the API server answers, the watch runs."""
+        return self._synced and not self._unreachable and self._watching() and self._missed_in_a_row == 0
+
+    def live(self) -> list[str]:
+        now = self._clock.monotonic()
+        problems: list[str] = []
+        if self._failed:
+            problems.append("operator: it has failed, see the log")
+        if now - self._turned > self._resync_limit_s:
+            problems.append(f"resync: no turn for {now - self._turned:.0f} s")
+        if self._missed_in_a_row >= MISSED_LIMIT:
+            problems.append("watch: two resyncs in a row found changes that it should have brought")
+        if self._synced and self._down_since is not None and now - self._down_since > DOWN_LIMIT_S:
+            problems.append(f"watch: not up for {now - self._down_since:.0f} s with an API server that answers")
+        return problems
+
+    def ready(self) -> list[str]:
+        if self._lacking:
+            return [f"operator: {problem}" for problem in self._lacking]
+        if not self._synced:
+            return [f"operator: the first resync is not done{f': {self._unreachable}' if self._unreachable else ''}"]
+        return []

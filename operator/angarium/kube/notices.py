@@ -1,0 +1,76 @@
+"""From what the delivery plane tells to what a person sees: which statuses to look at, and which Events to write."""
+
+from collections.abc import Iterable
+
+from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.messages import Outcome, Result
+from angarium.domain.notices import (
+    AttemptEnded,
+    CatalogChanged,
+    ClockReset,
+    Notice,
+    RunFailed,
+    RunStarted,
+    SlotsSkipped,
+)
+from angarium.kube.events import Told
+
+
+def touched(notices: Iterable[Notice]) -> set[ObjectRef]:
+    """The objects whose status may have changed."""
+    refs: set[ObjectRef] = set()
+    for notice in notices:
+        match notice:
+            case AttemptEnded(outcome):
+                refs.update(_objects_of(outcome))
+            case RunStarted(run) | RunFailed(run):
+                refs.add(run.schedule)
+            case SlotsSkipped(schedule) | ClockReset(schedule):
+                refs.add(schedule)
+            case CatalogChanged(changed):
+                refs |= changed
+    return refs
+
+
+def told(notices: Iterable[Notice]) -> list[Told]:
+    """The Events to write."""
+    return [event for notice in notices if (event := _event(notice)) is not None]
+
+
+def _objects_of(outcome: Outcome) -> list[ObjectRef]:
+    """The Schedule whose run a message belongs to, and the Endpoint that it is addressed to."""
+    message = outcome.leased.message
+    refs = [message.run.schedule] if message.run else []
+    if message.endpoint is not None:
+        refs.append(ObjectRef(Kind.ENDPOINT, message.namespace, message.endpoint))
+    return refs
+
+
+def _event(notice: Notice) -> Told | None:
+    match notice:
+        case AttemptEnded(outcome) if outcome.result is Result.FAILED:
+            refs = _objects_of(outcome)
+            return Told(refs[0], "DeliveryFailed", _failure(outcome)) if refs else None
+        case RunFailed(run, reason, error):
+            return Told(run.schedule, reason, f"the run of {run.slot:%Y-%m-%dT%H:%M:%SZ} could not start: {error}")
+        case SlotsSkipped(schedule, count, "Forbidden"):
+            text = f"{count} slot(s) skipped: the previous run is still active (concurrencyPolicy Forbid)"
+            return Told(schedule, "SlotsForbidden", text, warning=False)
+        case SlotsSkipped(schedule, count, _):
+            text = f"{count} slot(s) passed while nothing could fire and are not made up for (missedRunPolicy)"
+            return Told(schedule, "SlotsMissed", text)
+        case ClockReset(schedule, considered_until):
+            text = f"the clock is behind {considered_until:%Y-%m-%dT%H:%M:%SZ}, the last slot decided: starts anew"
+            return Told(schedule, "ClockReset", text)
+    return None
+
+
+def _failure(outcome: Outcome) -> str:
+    attempt = outcome.attempt
+    if attempt is None:
+        return f"message {outcome.leased.message.id} was given up; it is in the DLQ"
+    got = f"HTTP {attempt.response.status}" if attempt.response else attempt.error
+    return (
+        f"message {outcome.leased.message.id} to {attempt.url} was given up after {attempt.number} attempt(s), "
+        f"the last got {got}; it is in the DLQ"
+    )

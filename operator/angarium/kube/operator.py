@@ -1,0 +1,255 @@
+"""The operator: one thread with an event loop in which resync, status, Events and Token Secrets live.
+
+It finds the cluster ready (preflight), makes the catalog equal to it (first resync), then watches. The watch is
+judged by later resyncs and started anew when it is deaf or has ended. Nothing here may stop deliveries.
+"""
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from kubernetes.aio.client.configuration import Configuration
+
+from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.notices import CatalogChanged, Notice
+from angarium.domain.ports import Clock, Store
+from angarium.kube import notices as told_by
+from angarium.kube import preflight
+from angarium.kube.client import KubeClient, KubeError
+from angarium.kube.events import Events
+from angarium.kube.health import Health
+from angarium.kube.reconciler import Reconciler
+from angarium.kube.references import KubeReferences
+from angarium.kube.resync import Resync
+from angarium.kube.status import StatusWriter
+from angarium.kube.statuses import Computer
+from angarium.kube.tokens import TokenSecrets
+from angarium.kube.watch import Watch
+from angarium.service.catalog import Catalog
+from angarium.service.keys import Keys
+from angarium.service.statuses import Statuses
+
+logger = logging.getLogger(__name__)
+
+FIRST_BACKOFF_S = 1.0
+LAST_BACKOFF_S = 30.0
+AFTER_RESTART_S = 30.0
+STOP_WATCH_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What is watched (`namespaces` None: the whole cluster), how often it is listed, and our own address."""
+
+    namespaces: Sequence[str] | None
+    resync: timedelta
+    public_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """What the operator is given to work on."""
+
+    store: Store
+    catalog: Catalog
+    keys: Keys
+    references: KubeReferences
+    clock: Clock
+
+
+class Operator:
+    """Implements `domain.notices.Observer`. `start` once, `stop` once; `health` may be asked at any time."""
+
+    def __init__(self, config: Configuration, scope: Scope, planes: Planes) -> None:
+        self._config = config
+        self._scope = scope
+        self._planes = planes
+        self._thread = threading.Thread(target=self._run, name="operator", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._main: asyncio.Task[None] | None = None
+        self._parts: _Parts | None = None
+        self.health = Health(planes.clock, scope.resync)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> None:
+        """End it; waits at most so long. A thread that hangs ends with the process."""
+        loop, main = self._loop, self._main
+        if loop is not None and main is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(main.cancel)
+        self._thread.join(timeout_s)
+
+    def notice(self, notices: list[Notice]) -> None:
+        parts = self._parts
+        if parts is None:
+            return
+        parts.status.touch(told_by.touched(notices))
+        for event in told_by.told(notices):
+            parts.events.tell(event)
+        changed = (ref for notice in notices if isinstance(notice, CatalogChanged) for ref in notice.refs)
+        if any(ref.kind is Kind.TOKEN for ref in changed):
+            parts.wake_tokens()
+
+    @property
+    def figures(self) -> dict[str, int]:
+        """Counts for metrics: status writes and failed reconciles."""
+        parts = self._parts
+        if parts is None:
+            return {"status_writes": 0, "reconcile_errors": 0}
+        return {"status_writes": parts.status.writes, "reconcile_errors": parts.reconciler.errors}
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._operate())
+        except asyncio.CancelledError:
+            pass
+        except Exception:
+            logger.exception("the operator has failed; deliveries go on, declarations and statuses do not")
+            self.health.failed()
+
+    async def _operate(self) -> None:
+        self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        client = KubeClient(self._config)
+        self._planes.references.connect(self._loop, client)
+        parts = self._parts = _Parts(client, self._scope, self._planes, self._loop)
+        loops = [asyncio.create_task(_forever(name, loop)) for name, loop in parts.loops()]
+        try:
+            await self._prepare(client)
+            await self._follow(parts)
+        finally:
+            self._parts = None
+            self._planes.references.disconnect()
+            for task in loops:
+                task.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await parts.reconciler.close()
+            await client.close()
+
+    async def _prepare(self, client: KubeClient) -> None:
+        """Until all CRDs and rights are there."""
+        backoff = _Backoff()
+        while True:
+            try:
+                problems = await preflight.problems(client, self._scope.namespaces)
+            except KubeError as error:
+                self.health.unreachable(str(error))
+            else:
+                self.health.lacking(problems)
+                if not problems:
+                    return
+                for problem in problems:
+                    logger.error("the operator cannot start: %s", problem)
+            await backoff.wait()
+
+    async def _follow(self, parts: "_Parts") -> None:
+        """Resync, watch, resync again … until cancelled."""
+        watch: Watch | None = None
+        backoff = _Backoff()
+        try:
+            while True:
+                listening = watch is not None and not watch.ended.is_set()
+                missed = await self._resync(parts, watched=listening)
+                if missed is None:
+                    await backoff.wait()
+                    continue
+                if watch is None or not listening or missed:
+                    watch = await self._watch_anew(parts, watch)
+                    pause = AFTER_RESTART_S
+                else:
+                    backoff = _Backoff()
+                    pause = self._scope.resync.total_seconds()
+                await self._pause(watch, min(pause, self._scope.resync.total_seconds()))
+        finally:
+            if watch is not None:
+                await asyncio.to_thread(watch.stop, STOP_WATCH_S)
+
+    async def _resync(self, parts: "_Parts", *, watched: bool) -> bool | None:
+        """Whether the watch had missed something; None if the API server could not be asked."""
+        try:
+            findings = await parts.resync.run(watched=watched)
+        except KubeError as error:
+            logger.warning("the resync failed: %s", error)
+            self.health.unreachable(str(error))
+            return None
+        if findings.missed:
+            named = ", ".join(str(ref) for ref in sorted(findings.missed)[:5])
+            logger.warning("the watch has missed %d object(s) and is started anew: %s", len(findings.missed), named)
+        self.health.resynced(missed=bool(findings.missed), watched=watched, problems=findings.problems)
+        parts.wake_tokens()
+        return bool(findings.missed)
+
+    async def _watch_anew(self, parts: "_Parts", old: Watch | None) -> Watch:
+        if old is not None:
+            await asyncio.to_thread(old.stop, STOP_WATCH_S)
+        watch = Watch(self._config, self._scope.namespaces, self._handing_on(parts.reconciler))
+        watch.start()
+        self.health.watching(lambda: not watch.ended.is_set())
+        return watch
+
+    def _handing_on(self, reconciler: Reconciler) -> Callable[[bool, dict[str, Any]], Awaitable[None]]:
+        """From Kopf's loop to ours; waiting for the answer keeps Kopf from running ahead."""
+        loop = asyncio.get_running_loop()
+
+        async def on_event(deleted: bool, manifest: dict[str, Any]) -> None:
+            await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(reconciler.event(deleted, manifest), loop))
+
+        return on_event
+
+    async def _pause(self, watch: Watch, seconds: float) -> None:
+        """Until the next resync is due, or the watch has ended."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await watch.over.wait()
+
+
+class _Parts:
+    """What lives in the operator's loop, wired together."""
+
+    def __init__(self, client: KubeClient, scope: Scope, planes: Planes, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.events = Events(client, planes.store, planes.clock, loop)
+        self.tokens = TokenSecrets(client, planes.store, planes.keys, scope.public_url, self._tokens_changed)
+        statuses = Statuses(planes.store, planes.references)
+        computer = Computer(statuses, self.tokens, planes.clock, self._look_again)
+        self.status = StatusWriter(client, computer.desired, planes.clock, loop)
+        self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
+        self.resync = Resync(client, self.reconciler, planes.catalog, planes.store, scope.namespaces)
+
+    def loops(self) -> Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
+        return [("events", self.events.run), ("tokens", self.tokens.run), ("status", self.status.run)]
+
+    def wake_tokens(self) -> None:
+        self._loop.call_soon_threadsafe(self.tokens.wake)
+
+    def _tokens_changed(self, refs: list[ObjectRef]) -> None:
+        self.status.touch(refs)
+
+    def _look_again(self, refs: Sequence[ObjectRef], delay_s: float) -> None:
+        self._loop.call_later(delay_s, self.status.touch, list(refs))
+
+
+class _Backoff:
+    """Waits longer each time, up to a limit."""
+
+    def __init__(self) -> None:
+        self._delay_s = FIRST_BACKOFF_S
+
+    async def wait(self) -> None:
+        await asyncio.sleep(self._delay_s)
+        self._delay_s = min(self._delay_s * 2, LAST_BACKOFF_S)
+
+
+async def _forever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A loop that fails is started again: statuses and Events must not stay away because of one bad object."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            logger.exception("the operator's %s loop has failed and starts again", name)
+            await asyncio.sleep(FIRST_BACKOFF_S)

@@ -1,0 +1,131 @@
+"""Reads Secrets and ConfigMaps by name for the delivery plane: cached 60 s, up to 1 h while the API is away.
+
+Nothing is ever watched or listed. May be asked from any loop; the API server is asked from the operator's.
+"""
+
+import asyncio
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from angarium.domain.declarations import KeyRef
+from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
+from angarium.domain.ports import Clock
+from angarium.kube.client import KubeClient, KubeError, core_path
+
+FRESH_S = 60.0
+RECHECK_MISSING_S = 15.0
+STALE_S = 3600.0
+ANSWER_S = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What a read gave: decoded values, or None when the object does not exist."""
+
+    values: Mapping[str, bytes] | None
+    at: float
+
+    def fresh(self, key: str, now: float) -> bool:
+        resolved = self.values is not None and key in self.values
+        return now - self.at < (FRESH_S if resolved else RECHECK_MISSING_S)
+
+
+class KubeReferences:
+    """Implements `domain.ports.References`. `connect` and `disconnect` say whose loop may talk to the API server."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._client: KubeClient | None = None
+        self._cache: dict[tuple[str, str, str], _Read] = {}
+        self._reading: dict[tuple[str, str, str], asyncio.Task[_Read]] = {}
+
+    def connect(self, loop: asyncio.AbstractEventLoop, client: KubeClient) -> None:
+        self._loop, self._client = loop, client
+
+    def disconnect(self) -> None:
+        self._loop = self._client = None
+
+    async def secret(self, namespace: str, ref: KeyRef) -> bytes:
+        return await self._value("secrets", namespace, ref)
+
+    async def config_map(self, namespace: str, ref: KeyRef) -> bytes:
+        return await self._value("configmaps", namespace, ref)
+
+    async def _value(self, plural: str, namespace: str, ref: KeyRef) -> bytes:
+        read = await self._object((plural, namespace, ref.name), ref.key)
+        kind = "Secret" if plural == "secrets" else "ConfigMap"
+        if read.values is None:
+            raise ReferenceMissing(f"{kind}NotFound", f"{kind} {ref.name!r} does not exist in namespace {namespace!r}")
+        if ref.key not in read.values:
+            raise ReferenceMissing(f"{kind}NotFound", f"{kind} {ref.name!r} has no key {ref.key!r}")
+        return read.values[ref.key]
+
+    async def _object(self, what: tuple[str, str, str], key: str) -> _Read:
+        cached = self._cache.get(what)
+        if cached is not None and cached.fresh(key, self._clock.monotonic()):
+            return cached
+        loop = self._loop
+        if loop is None:
+            return self._stale(what, "the operator is not connected to the API server")
+        asking = asyncio.run_coroutine_threadsafe(self._read_once(what), loop)
+        try:
+            async with asyncio.timeout(ANSWER_S):
+                return await asyncio.wrap_future(asking)
+        except (KubeError, TimeoutError) as error:
+            return self._stale(what, str(error) or "the API server does not answer")
+
+    def _stale(self, what: tuple[str, str, str], why: str) -> _Read:
+        """The value read last, while it is not too old, and only if there was one."""
+        cached = self._cache.get(what)
+        if cached is not None and cached.values is not None and self._clock.monotonic() - cached.at < STALE_S:
+            return cached
+        raise ReferenceUnavailable(f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}")
+
+    async def _read_once(self, what: tuple[str, str, str]) -> _Read:
+        """Asks once however many wait for the same object."""
+        task = self._reading.get(what)
+        if task is None:
+            task = self._reading[what] = asyncio.ensure_future(self._read(what))
+            task.add_done_callback(lambda _: self._reading.pop(what, None))
+        return await asyncio.shield(task)
+
+    async def _read(self, what: tuple[str, str, str]) -> _Read:
+        plural, namespace, name = what
+        if self._client is None:
+            raise KubeError(0, "the operator is not connected to the API server")
+        try:
+            manifest = await self._client.get(core_path(namespace, plural, name))
+        except KubeError as error:
+            if error.status != 404:
+                raise
+            values = None
+        else:
+            values = _values(plural, manifest)
+        read = self._cache[what] = _Read(values, self._clock.monotonic())
+        return read
+
+    def forget_namespace(self, namespace: str) -> None:
+        for what in [what for what in self._cache if what[1] == namespace]:
+            self._cache.pop(what, None)
+
+
+def _values(plural: str, manifest: Mapping[str, Mapping[str, str] | None]) -> dict[str, bytes]:
+    data = manifest.get("data") or {}
+    if plural == "secrets":
+        return secret_values(data)
+    binary = manifest.get("binaryData") or {}
+    return {key: text.encode() for key, text in data.items()} | secret_values(binary)
+
+
+def secret_values(data: Mapping[str, str]) -> dict[str, bytes]:
+    """Secret data decoded from base64."""
+    decoded: dict[str, bytes] = {}
+    for key, text in data.items():
+        try:
+            decoded[key] = base64.b64decode(text, validate=True)
+        except (binascii.Error, ValueError):
+            continue
+    return decoded

@@ -1,0 +1,92 @@
+"""Lists every kind and makes the catalog equal to it: watches lose deletes, and Kopf tells nobody when it is done.
+
+Nothing is removed unless the list of that kind in that scope was complete. A resync also judges the watch: what it
+finds different, and the watch does not bring within a grace, the watch has missed.
+"""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.ports import CatalogStore
+from angarium.kube.client import KubeClient, KubeError, collection_path
+from angarium.kube.reconciler import Reconciler, version
+from angarium.service.catalog import Catalog
+
+logger = logging.getLogger(__name__)
+
+# Tokens first: keys and credentials must be known before anything is delivered with them. What refers comes last.
+ORDER = (Kind.TOKEN, Kind.ENDPOINT, Kind.TOPIC, Kind.SCHEDULE)
+WATCH_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one resync found: objects that the watch should have brought, and what could not be listed."""
+
+    missed: frozenset[ObjectRef]
+    problems: tuple[str, ...]
+
+
+class Resync:
+    """One pass over all kinds; `namespaces` None means the whole cluster."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        reconciler: Reconciler,
+        catalog: Catalog,
+        store: CatalogStore,
+        namespaces: Sequence[str] | None,
+    ) -> None:
+        self._client = client
+        self._reconciler = reconciler
+        self._catalog = catalog
+        self._store = store
+        self._namespaces = namespaces
+
+    async def run(self, *, watched: bool) -> Findings:
+        """Raises KubeError if the API server does not answer. `watched`: a watch should have brought it before."""
+        touched = self._reconciler.start_touched()
+        missed: set[ObjectRef] = set()
+        problems: list[str] = []
+        for kind in ORDER:
+            for namespace in self._namespaces if self._namespaces is not None else [None]:
+                try:
+                    listed = await self._list(kind, namespace)
+                except KubeError as error:
+                    if error.unreachable:
+                        raise
+                    problems.append(f"{kind}s cannot be listed, so none of them is taken for deleted: {error}")
+                    continue
+                missed |= await self._settle(kind, namespace, listed, touched, watched=watched)
+        return Findings(frozenset(missed) if watched else frozenset(), tuple(problems))
+
+    async def _list(self, kind: Kind, namespace: str | None) -> list[Declared]:
+        listed: list[Declared] = []
+        async for page in self._client.pages(collection_path(kind, namespace)):
+            for manifest in page:
+                declared = self._reconciler.decoded({"kind": kind.value, **manifest})
+                if declared is not None:
+                    self._reconciler.observe(declared.ref, manifest)
+                    listed.append(declared)
+        return listed
+
+    async def _settle(
+        self, kind: Kind, namespace: str | None, listed: list[Declared], touched: set[ObjectRef], *, watched: bool
+    ) -> frozenset[ObjectRef]:
+        if watched and await self._differs(kind, namespace, listed, touched):
+            await asyncio.sleep(WATCH_GRACE_S)
+        fresh = [declared for declared in listed if declared.ref not in touched]
+        scope = [namespace] if namespace is not None else None
+        changed, removed = await self._catalog.replace(kind, scope, fresh, keep=touched)
+        return changed | removed
+
+    async def _differs(
+        self, kind: Kind, namespace: str | None, listed: list[Declared], touched: set[ObjectRef]
+    ) -> bool:
+        stored = {declared.ref: version(declared) for declared in await self._store.catalog(kind, namespace)}
+        wanted = {declared.ref: version(declared) for declared in listed}
+        return any(stored.get(ref) != wanted.get(ref) for ref in stored.keys() | wanted.keys() if ref not in touched)

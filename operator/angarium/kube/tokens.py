@@ -1,0 +1,225 @@
+"""Keeps the Secret of each Token, and puts its credential and the namespace's keys into the store.
+
+A Secret that is not ours is read at most, never written or owned. The token text lives in the Secret only.
+"""
+
+import asyncio
+import base64
+import logging
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from angarium.domain.credentials import Credential, SigningKeys, token_hash
+from angarium.domain.declarations import Access, Declared, Kind, ObjectRef, Token
+from angarium.domain.errors import AngariumError, InvalidInput
+from angarium.domain.ids import token_text
+from angarium.domain.ports import CatalogStore, CredentialStore
+from angarium.domain.views import TokenView
+from angarium.kube.client import GROUP, JSON_PATCH, VERSION, KubeClient, KubeError, Manifest, core_path
+from angarium.kube.references import secret_values
+from angarium.resources.conditions import Problem
+from angarium.service.keys import Keys
+
+logger = logging.getLogger(__name__)
+
+LABEL = f"{GROUP}/token"
+URL, TOKEN, CURRENT, NEXT = "QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"
+RECHECK_S = 10.0
+TOKEN_BYTES = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A Token with the Secret that stands under its name, decoded; `ours` if this Token owns it."""
+
+    declared: Declared
+    token: Token
+    manifest: Manifest | None
+    values: Mapping[str, bytes]
+    ours: bool
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.values.get(TOKEN)) and (self.token.access is Access.READ_ONLY or self.keys is not None)
+
+    @property
+    def keys(self) -> SigningKeys | None:
+        current, following = self.values.get(CURRENT), self.values.get(NEXT)
+        if not current or not following:
+            return None
+        return SigningKeys(current.decode(), following.decode(), adopted=not self.ours)
+
+    @property
+    def age_order(self) -> tuple[bool, str]:
+        """Adopted Secrets before our own, the oldest first."""
+        created = (self.manifest or {}).get("metadata", {}).get("creationTimestamp") or ""
+        return (self.ours, str(created))
+
+
+class TokenStore(CatalogStore, CredentialStore, Protocol):
+    """The part of the store that is needed here."""
+
+
+Outcome = tuple[TokenView, tuple[Problem, ...]]
+"""What became of a Token's Secret, for its status."""
+
+
+class TokenSecrets:
+    """Belongs to the operator's loop. `changed` is told which Tokens' statuses may have changed."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        store: TokenStore,
+        keys: Keys,
+        public_url: str,
+        changed: Callable[[list[ObjectRef]], None],
+    ) -> None:
+        self._client = client
+        self._store = store
+        self._keys = keys
+        self._public_url = public_url
+        self._changed = changed
+        self._outcomes: dict[ObjectRef, Outcome] = {}
+        self._woken = asyncio.Event()
+
+    def outcome(self, ref: ObjectRef) -> tuple[TokenView | None, tuple[Problem, ...]]:
+        """The Secret as it was last seen, None if it was not yet, and what is wrong with it."""
+        return self._outcomes.get(ref, (None, ()))
+
+    def wake(self) -> None:
+        """Tokens were declared, changed or removed. Belongs to the operator's loop."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Until cancelled. Secrets are not watched: each is read again and again, a deleted one is made anew."""
+        while True:
+            await self.reconcile()
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(RECHECK_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    async def reconcile(self) -> None:
+        """One pass over all Tokens, namespace by namespace; one that fails does not hold back the others."""
+        by_namespace: dict[str, list[Declared]] = {}
+        for declared in await self._store.catalog(Kind.TOKEN):
+            by_namespace.setdefault(declared.ref.namespace, []).append(declared)
+        for namespace, tokens in by_namespace.items():
+            try:
+                await self._reconcile_namespace(namespace, tokens)
+            except AngariumError as error:
+                logger.warning("the Tokens of namespace %s could not be reconciled: %s", namespace, error)
+        known = {declared.ref for tokens in by_namespace.values() for declared in tokens}
+        self._outcomes = {ref: outcome for ref, outcome in self._outcomes.items() if ref in known}
+
+    async def _reconcile_namespace(self, namespace: str, tokens: list[Declared]) -> None:
+        found = [await self._find(declared, declared.spec) for declared in tokens if isinstance(declared.spec, Token)]
+        keys = await self._keys_of(namespace, found)
+        for one in found:
+            outcome = await self._settle(one, keys)
+            if self._outcomes.get(one.declared.ref) != outcome:
+                self._outcomes[one.declared.ref] = outcome
+                self._changed([one.declared.ref])
+
+    async def _find(self, declared: Declared, token: Token) -> _Found:
+        try:
+            manifest = await self._client.get(core_path(declared.ref.namespace, "secrets", token.secret_name))
+        except KubeError as error:
+            if error.status != 404:
+                raise
+            return _Found(declared, token, None, {}, ours=True)
+        owners = manifest.get("metadata", {}).get("ownerReferences") or []
+        ours = any(owner.get("uid") == declared.uid for owner in owners)
+        return _Found(declared, token, manifest, secret_values(manifest.get("data") or {}), ours)
+
+    async def _keys_of(self, namespace: str, found: list[_Found]) -> SigningKeys:
+        """The pair in force: the store's, else the oldest adopted Secret's, else one of ours, else a new one."""
+        for one in sorted(found, key=lambda one: one.age_order):
+            if one.keys is not None:
+                return await self._store.put_signing_keys(namespace, one.keys, replace=False)
+        return await self._keys.signing_keys(namespace)
+
+    async def _settle(self, one: _Found, keys: SigningKeys) -> Outcome:
+        ref, secret = one.declared.ref, one.token.secret_name
+        if not one.ours and not one.complete:
+            return TokenView(adopted=False), (Problem("SecretConflict", _conflict(secret, one.token)),)
+        text = one.values[TOKEN].decode() if one.values.get(TOKEN) else token_text(os.urandom(TOKEN_BYTES))
+        try:
+            await self._store.put_credential(Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
+        except InvalidInput:
+            text = f"the token text in Secret {secret!r} belongs to another Token already: put another one into it"
+            return TokenView(adopted=not one.ours), (Problem("TokenInUse", text),)
+        if one.ours:
+            return await self._write(one, text, keys), ()
+        if one.keys is not None and (one.keys.current, one.keys.next) != (keys.current, keys.next):
+            return TokenView(adopted=True), (Problem("KeyMismatch", _mismatch(secret, ref.namespace)),)
+        return TokenView(adopted=True), ()
+
+    async def _write(self, one: _Found, text: str, keys: SigningKeys) -> TokenView:
+        """Create or rewrite our own Secret, if it is not already as it should be."""
+        wanted = {URL: self._public_url, TOKEN: text}
+        if one.token.access is not Access.READ_ONLY:
+            wanted |= {CURRENT: keys.current, NEXT: keys.next}
+        encoded = {key: value.encode() for key, value in wanted.items()}
+        if one.manifest is not None and encoded == one.values:
+            return _view(one.manifest)
+        namespace = one.declared.ref.namespace
+        if one.manifest is None:
+            return _view(await self._client.create(core_path(namespace, "secrets"), _secret(one, encoded)))
+        path = core_path(namespace, "secrets", one.token.secret_name)
+        return _view(await self._client.patch(path, _rewrite(one.manifest, encoded), JSON_PATCH))
+
+
+def _view(manifest: Manifest) -> TokenView:
+    """Our own Secret: it is deleted to rotate the token, so its age is the token's."""
+    return TokenView(adopted=False, rotated_at=datetime.fromisoformat(manifest["metadata"]["creationTimestamp"]))
+
+
+def _secret(one: _Found, values: Mapping[str, bytes]) -> Manifest:
+    ref = one.declared.ref
+    owner = {"apiVersion": f"{GROUP}/{VERSION}", "kind": ref.kind.value, "name": ref.name, "uid": one.declared.uid}
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "Opaque",
+        "metadata": {
+            "name": one.token.secret_name,
+            "namespace": ref.namespace,
+            "labels": {LABEL: ref.name},
+            "ownerReferences": [owner],
+        },
+        "data": _encoded(values),
+    }
+
+
+def _rewrite(manifest: Manifest, values: Mapping[str, bytes]) -> list[Manifest]:
+    """Only if nobody else was faster: otherwise the next pass looks again."""
+    return [
+        {"op": "test", "path": "/metadata/resourceVersion", "value": manifest["metadata"]["resourceVersion"]},
+        {"op": "add", "path": "/data", "value": _encoded(values)},
+    ]
+
+
+def _encoded(values: Mapping[str, bytes]) -> dict[str, str]:
+    return {key: base64.b64encode(value).decode() for key, value in values.items()}
+
+
+def _conflict(secret: str, token: Token) -> str:
+    needed = [TOKEN] if token.access is Access.READ_ONLY else [TOKEN, CURRENT, NEXT]
+    return (
+        f"Secret {secret!r} exists, is not ours and lacks some of {', '.join(needed)}: "
+        "add them to adopt it, delete it, or set spec.secretName to another name"
+    )
+
+
+def _mismatch(secret: str, namespace: str) -> str:
+    return (
+        f"the signing keys in Secret {secret!r} differ from those in force in namespace {namespace!r}: "
+        "receivers that use it cannot verify; put the keys in force into it"
+    )

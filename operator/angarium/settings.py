@@ -1,0 +1,186 @@
+"""What can be configured, read once at start: flags before ANGARIUM_* variables before defaults.
+
+Each setting is one field here; its flag, variable, help text and parser follow from it. Anything unknown or malformed
+stops the start with one clear line.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from angarium.domain.durations import format_duration, parse_declared
+from angarium.domain.errors import InvalidInput, SettingsError
+
+PREFIX = "ANGARIUM_"
+
+# Kubernetes puts variables for every Service into a pod; a Service named angarium makes them look like ours.
+SERVICE_LINK = re.compile(r"^ANGARIUM_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
+
+Networks = tuple[IPv4Network | IPv6Network, ...]
+
+
+def _setting(default: Any, parse: Callable[[str], Any], help_text: str, metavar: str) -> Any:
+    metadata = {"parse": parse, "help": help_text, "metavar": metavar}
+    if isinstance(default, (list, dict)):
+        raise TypeError("a default has to be immutable")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def _integer(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
+            raise ValueError(f"a whole number from {least} to {most} is needed")
+        return int(text)
+
+    return parse
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_declared(text, "")
+    except InvalidInput as error:
+        raise ValueError(f"a duration like 30s, 5m or 1d12h is needed ({error.problem})") from error
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in ("true", "1", "yes", "on"):
+        return True
+    if text.lower() in ("false", "0", "no", "off"):
+        return False
+    raise ValueError("true or false is needed")
+
+
+def _networks(text: str) -> Networks:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        return tuple(ip_network(part) for part in parts)
+    except ValueError as error:
+        raise ValueError(f"addresses or ranges like 127.0.0.1/32 are needed, separated by commas ({error})") from error
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    for name in names:
+        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+            raise ValueError(f"{name!r} is no name of a namespace")
+    return names
+
+
+def _url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.netloc:
+        raise ValueError("a URL like http://angarium.example.svc:8080 is needed")
+    return text.rstrip("/")
+
+
+def _choice(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"one of {', '.join(choices)} is needed")
+        return text
+
+    return parse
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings with their defaults for a cluster; `angarium dev` has some of its own (cli)."""
+
+    database: Path = _setting(Path("/var/lib/angarium/angarium.db"), Path, "The SQLite database file.", "FILE")
+    host: str = _setting("0.0.0.0", str, "The address that the HTTP API listens on.", "ADDRESS")
+    port: int = _setting(8080, _integer(0, 65535), "The port of the HTTP API; 0 takes a free one.", "PORT")
+    health_host: str = _setting("0.0.0.0", str, "The address of /livez, /readyz and /metrics.", "ADDRESS")
+    health_port: int = _setting(9090, _integer(0, 65535), "The port of /livez, /readyz and /metrics.", "PORT")
+    public_url: str = _setting(
+        "http://angarium.angarium.svc:8080", _url, "How publishers reach the API: QSTASH_URL in Token Secrets.", "URL"
+    )
+    kubeconfig: Path | None = _setting(None, Path, "A kubeconfig file; without it, the pod's service account.", "FILE")
+    namespaces: tuple[str, ...] = _setting(
+        (), _names, "Watch these namespaces only (comma-separated); all of them by default.", "NAMES"
+    )
+    resync: timedelta = _setting(timedelta(minutes=5), _duration, "How often all objects are listed.", "DURATION")
+    max_body: int = _setting(2**20, _integer(1, 2**30), "The largest message body in bytes.", "BYTES")
+    max_response: int = _setting(2**20, _integer(0, 2**30), "How much of a response body is kept, in bytes.", "BYTES")
+    max_delay: timedelta = _setting(timedelta(days=366), _duration, "The longest delay of a message.", "DURATION")
+    in_flight: int = _setting(1000, _integer(1, 100_000), "The most messages being delivered at once.", "NUMBER")
+    in_flight_per_host: int = _setting(
+        100, _integer(1, 100_000), "The most requests at once to one destination host.", "NUMBER"
+    )
+    public_only: bool = _setting(False, _boolean, "Refuse destinations in private address ranges.", "BOOLEAN")
+    allow_address: Networks = _setting(
+        (), _networks, "Ranges that may be called although they are refused otherwise, e.g. 127.0.0.1/32.", "RANGES"
+    )
+    orphan_grace: timedelta = _setting(
+        timedelta(minutes=5), _duration, "How long messages of a deleted Endpoint wait for its return.", "DURATION"
+    )
+    keep_messages: timedelta = _setting(
+        timedelta(days=3), _duration, "How long messages stay readable after their end.", "DURATION"
+    )
+    keep_log: timedelta = _setting(timedelta(days=7), _duration, "How long log entries are kept.", "DURATION")
+    keep_dead_letters: timedelta = _setting(timedelta(days=7), _duration, "How long dead letters are kept.", "DURATION")
+    waiting_limit: int = _setting(
+        1_000_000, _integer(1, 10**12), "The most waiting messages of one namespace.", "NUMBER"
+    )
+    bytes_limit: int = _setting(
+        10 * 2**30, _integer(1, 10**15), "The most bytes of message bodies of one namespace.", "BYTES"
+    )
+    drain: timedelta = _setting(
+        timedelta(seconds=30), _duration, "How long attempts may finish when the program is told to end.", "DURATION"
+    )
+    log_format: str = _setting("json", _choice("json", "text"), "The form of log lines: json or text.", "FORM")
+    log_level: str = _setting(
+        "info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error.", "LEVEL"
+    )
+
+
+def fields() -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(Settings)
+
+
+def variable(field_name: str) -> str:
+    return PREFIX + field_name.upper()
+
+
+def flag(field_name: str) -> str:
+    return "--" + field_name.replace("_", "-")
+
+
+def default_text(value: Any) -> str:
+    """A default as a person would write it, empty when there is none."""
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return "" if value is None or value == () else str(value)
+
+
+def load(flags: Mapping[str, str | None], environ: Mapping[str, str], defaults: Settings) -> Settings:
+    """The settings in force. Raises SettingsError for an unknown ANGARIUM_* variable or a value that does not parse."""
+    known = {variable(field.name) for field in fields()}
+    for name in sorted(environ):
+        if name.startswith(PREFIX) and name not in known and not SERVICE_LINK.match(name):
+            raise SettingsError(f"unknown setting {name}: `angarium run --help` lists the settings")
+    given: dict[str, Any] = {}
+    for field in fields():
+        for source, text in (
+            (flag(field.name), flags.get(field.name)),
+            (variable(field.name), environ.get(variable(field.name))),
+        ):
+            if text is None or (source.startswith(PREFIX) and SERVICE_LINK.match(source) and "://" in text):
+                continue
+            given[field.name] = _parsed(field, source, text)
+            break
+    return dataclasses.replace(defaults, **given)
+
+
+def _parsed(field: dataclasses.Field[Any], source: str, text: str) -> Any:
+    try:
+        return field.metadata["parse"](text)
+    except ValueError as error:
+        raise SettingsError(f"{source}={text!r} cannot be used: {error}") from error
