@@ -152,10 +152,13 @@ class ApiProxy:
                 response.headers.add(name, value)
         with self._counted(request):
             await response.prepare(request)
-            async for piece in answer.content.iter_any():
-                if not (self._silent and is_watch(request)):
-                    await response.write(piece)
-            await response.write_eof()
+            try:
+                async for piece in answer.content.iter_any():
+                    if not (self._silent and is_watch(request)):
+                        await response.write(piece)
+                await response.write_eof()
+            finally:
+                leave(answer)
         return response
 
     @contextlib.contextmanager
@@ -176,6 +179,12 @@ class ApiProxy:
 class Watch:
     request: web.Request
     ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+def leave(answer: aiohttp.ClientResponse) -> None:
+    """An answer that was not read to its end has its connection ended without a TLS goodbye: nobody waits for it."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 def is_watch(request: web.Request) -> bool:

@@ -130,7 +130,7 @@ def go(*arguments: str, capture: bool = False) -> str:
     )  # fmt: skip
     if done.returncode != 0:
         raise ControlPlaneMissing(
-            f"`go {arguments[0]}` ended with {done.returncode}; its own words are above. What it needs: 3 GB of disk, "
+            f"`go {arguments[0]}` ended with {done.returncode}; its own words are above. What it needs: 4 GB of disk, "
             "2 GB of memory, and a way to the Go modules (GOPROXY, if there is a mirror). Then run `make controlplane` "
             f"again: it goes on where it stopped. Or set KUBEBUILDER_ASSETS to a folder with {', '.join(BINARIES)}."
         )
@@ -153,7 +153,7 @@ def main() -> None:
     if arguments.print:
         print(folder)
     elif found:
-        say(f"test control plane ({KUBERNETES}): {folder}")
+        say(f"test control plane: {folder}")
 
 
 if __name__ == "__main__":
