@@ -156,7 +156,10 @@ class ControlPlane:
         return {"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder), "KUBECONFIG": str(self.kubeconfig)}
 
     def write_kubeconfig(self, path: Path, token: str, server: str | None = None) -> Path:
-        """A kubeconfig for `token`, at `server` (a proxy's plain HTTP address, say) or the API server itself."""
+        """A kubeconfig for `token`, at `server` (a proxy's plain HTTP address, say) or the API server itself.
+
+        Python's clients send the token there; kubectl sends none over plain HTTP.
+        """
         cluster = {"server": server} if server else {"server": self.url, "certificate-authority": str(self.ca_file)}
         path.write_text(
             yaml.safe_dump(
