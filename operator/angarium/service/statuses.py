@@ -7,15 +7,13 @@ SecretNotFound and ConfigMapNotFound (the latter two also for a missing key, and
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Protocol
+from typing import Protocol
 
 from angarium.domain.declarations import Declared, Endpoint, Header, KeyRef, Kind, ObjectRef, Rejection, Schedule
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
-from angarium.domain.ports import CatalogStore, Clock, HistoryStore, References
-from angarium.domain.views import EndpointView, ScheduleView, TokenView, TopicView
-from angarium.resources import manifest
-from angarium.resources.conditions import Previous, Problem
+from angarium.domain.ports import CatalogStore, HistoryStore, References
+from angarium.domain.views import EndpointView, ScheduleView, TopicView
+from angarium.resources.conditions import Problem
 from angarium.resources.manifest import View
 
 READS_AT_ONCE = 8
@@ -25,17 +23,9 @@ class StatusStore(CatalogStore, HistoryStore, Protocol):
     """What of the store is read here."""
 
 
-class TokenSecrets(Protocol):
-    """Knows what became of the Secrets of Tokens."""
-
-    def outcome(self, ref: ObjectRef) -> tuple[TokenView | None, tuple[Problem, ...]]:
-        """The Secret as it was last seen (None: not yet), and what is wrong with it (SecretConflict, TokenInUse …)."""
-        ...
-
-
 @dataclass(frozen=True, slots=True)
 class StatusInput:
-    """All that an object's status is made of.
+    """All that an object's status is made of, but for the conditions that stand there: see `manifest.status`.
 
     `recheck`: a Secret or ConfigMap is missing or unreadable. Nobody tells when that changes: ask again in 15 s.
     """
@@ -44,10 +34,6 @@ class StatusInput:
     view: View
     problems: tuple[Problem, ...] = ()
     recheck: bool = False
-
-    def status(self, previous: Previous, now: datetime) -> dict[str, Any]:
-        """The whole status as JSON; `previous` are the conditions that stand there now."""
-        return manifest.status(self.declared, self.view, self.problems, previous, now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +46,18 @@ class _Source:
 
 
 class Statuses:
-    """May be asked from any loop. `tokens` is absent where no Secrets are kept."""
+    """May be asked from any loop. Who keeps the Secrets of Tokens adds their views and problems to what comes back."""
 
-    def __init__(
-        self, store: StatusStore, references: References, clock: Clock, tokens: TokenSecrets | None = None
-    ) -> None:
+    def __init__(self, store: StatusStore, references: References) -> None:
         self._store = store
         self._references = references
-        self._clock = clock
-        self._tokens = tokens
-
-    async def build(
-        self, previous: Mapping[ObjectRef, Previous]
-    ) -> dict[ObjectRef, tuple[StatusInput, dict[str, Any]]]:
-        """The status of each object, from the conditions that stand in it now. What does not exist is left out."""
-        found = await self.desired(previous.keys())
-        now = self._clock.now()
-        return {ref: (one, one.status(previous[ref], now)) for ref, one in found.items()}
 
     async def desired(self, refs: Collection[ObjectRef]) -> dict[ObjectRef, StatusInput]:
         """What the status of each object is made of; objects that do not exist are left out."""
         declared = await self._store.declared_many(list(refs))
         views = await self._views(declared.keys())
-        destinations = await self._store.declared_many(sorted(_destinations(declared.values())))
+        named = _destinations(declared.values())
+        destinations = await self._store.declared_many(sorted(named)) if named else {}
         missing = await self._missing_sources(declared.values())
         return {ref: self._input(one, views.get(ref), destinations, missing) for ref, one in declared.items()}
 
@@ -117,8 +92,11 @@ class Statuses:
             await read(source.namespace, source.ref)
         except ReferenceMissing as error:
             return Problem(error.reason, str(error))
-        except ReferenceUnavailable as error:
-            return Problem("ReferenceUnavailable", str(error), retry=True)
+        except ReferenceUnavailable:
+            # Its text may differ with every try, and a status is to stand still while nothing happens.
+            kind = "ConfigMap" if source.config_map else "Secret"
+            message = f"{kind} {source.ref.name!r} cannot be read just now; it is tried again"
+            return Problem("ReferenceUnavailable", message, retry=True)
         return None
 
     def _input(
@@ -129,8 +107,7 @@ class Statuses:
         missing: Mapping[_Source, Problem],
     ) -> StatusInput:
         if declared.ref.kind is Kind.TOKEN:
-            seen, found = self._tokens.outcome(declared.ref) if self._tokens else (None, ())
-            return StatusInput(declared, seen, found)
+            return StatusInput(declared, None)
         sources = [missing[source] for source in _sources(declared) if source in missing]
         problems = [*_unresolved(declared, view, destinations), *sources]
         return StatusInput(declared, view, tuple(dict.fromkeys(problems)), recheck=bool(sources))
