@@ -1,0 +1,272 @@
+"""The only composition root: puts the parts together, starts them, and ends them in order."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from angarium.api.connection import ConnectionLimits
+from angarium.api.health import HealthServer
+from angarium.api.options import OptionLimits
+from angarium.api.server import ApiServer
+from angarium.domain.addresses import AddressPolicy
+from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.notices import Notice, Observer
+from angarium.domain.ports import Clock, Limits, References, Retention, Store
+from angarium.engine.attempt import Attempts
+from angarium.engine.decisions import Decisions
+from angarium.engine.dispatcher import Dispatcher, DispatchSettings
+from angarium.engine.janitor import HousekeepingSettings, Janitor
+from angarium.engine.outcomes import Outcomes
+from angarium.engine.scheduler import Scheduler
+from angarium.engine.sender import AiohttpSender
+from angarium.engine.supervisor import Loop, Supervisor
+from angarium.service.catalog import Catalog
+from angarium.service.keys import Keys
+from angarium.service.publishing import Publishing
+from angarium.settings import Networks, Settings
+from angarium.store import open_store
+from angarium.telemetry import AttemptLog, Metrics, set_up_logging
+
+logger = logging.getLogger(__name__)
+
+STORE_LIMIT_S = 60.0
+OPERATOR_STOP_S = 15.0
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+
+
+class SystemClock:
+    """Implements `domain.ports.Clock`."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class Audience:
+    """Implements `domain.notices.Observer` for all who want to be told; whoever is made late is added late."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = list(observers)
+
+    def add(self, observer: Observer) -> None:
+        self._observers.append(observer)
+
+    def notice(self, notices: list[Notice]) -> None:
+        for observer in self._observers:
+            observer.notice(notices)
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """What every part stands on."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    keys: Keys
+    audience: Audience
+    metrics: Metrics
+
+
+class DeliveryPlane:
+    """API, scheduler, dispatcher and janitor, on one event loop. `start` once, `run` until told to end, then `stop`."""
+
+    def __init__(self, base: Foundation, references: References, policy: AddressPolicy) -> None:
+        settings, clock, store, observers = base.settings, base.clock, base.store, [base.audience]
+        self._base = base
+        self._owner = secrets.token_hex(8)
+        self._sender = AiohttpSender(policy, settings.max_response)
+        self._outcomes = Outcomes(store, observers, clock)
+        self.dispatcher = Dispatcher(
+            owner=self._owner,
+            store=store,
+            perform=Attempts(self._sender, references, base.keys, clock).perform,
+            outcomes=self._outcomes,
+            clock=clock,
+            settings=DispatchSettings(capacity=settings.in_flight, per_lane=settings.in_flight_per_host),
+        )
+        self.scheduler = Scheduler(store, Decisions(references), self.dispatcher, observers, clock)
+        janitor = Janitor(
+            store, retention_of(settings), observers, clock, HousekeepingSettings(orphan_grace=settings.orphan_grace)
+        )
+        self._publishing = Publishing(store, self.dispatcher, observers)
+        self._api = ApiServer(
+            publishing=self._publishing,
+            history=store,
+            keys=base.keys,
+            clock=clock,
+            limits=ConnectionLimits(body=settings.max_body),
+            option_limits=OptionLimits(delay=settings.max_delay),
+        )
+        self._supervisor = Supervisor(
+            [
+                Loop("scheduler", self.scheduler.run),
+                Loop("dispatcher", self.dispatcher.claim),
+                Loop("leases", self.dispatcher.heartbeat),
+                Loop("janitor", janitor.run, timedelta(minutes=5)),
+            ]
+        )
+        base.metrics.gauge("messages_in_flight", "Messages held by the dispatcher.", lambda: self.dispatcher.held)
+
+    async def start(self) -> int:
+        """Takes over what an earlier process left, then listens. Returns the API's port."""
+        freed = await self._base.store.void_leases(self._owner)
+        if freed:
+            logger.info("%d messages that were on their way at the last end are due again", freed)
+        return await self._api.start(self._base.settings.host, self._base.settings.port)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. Raises the error of a loop that cannot be kept alive."""
+        loops = asyncio.create_task(self._supervisor.run())
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait([loops, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if loops.done():
+                loops.result()
+            await self._drain()
+        finally:
+            stopping.cancel()
+            loops.cancel()
+            await asyncio.gather(loops, stopping, return_exceptions=True)
+            await self._sender.close()
+
+    async def _drain(self) -> None:
+        """Accept nothing more, let what is on its way arrive, give back the rest."""
+        grace = self._base.settings.drain
+        logger.info("ending: %d messages are on their way and have %s s", self.dispatcher.held, grace.total_seconds())
+        await self._api.close(grace)
+        await self._publishing.close()
+        await self.dispatcher.drain(grace)
+        await self._outcomes.close()
+
+    def live(self) -> list[str]:
+        """What does not turn any more."""
+        problems = [f"{name}: the loop does not turn" for name in self._supervisor.stale()]
+        age = self._base.clock.monotonic() - self._base.store.beat()
+        return problems + ([f"store: the writer does not turn for {age:.0f} s"] if age > STORE_LIMIT_S else [])
+
+
+async def run_in_cluster(settings: Settings) -> int:
+    """`angarium run`. Returns the exit code; raises SettingsError or StoreUnusable if it cannot start."""
+    # The operator's libraries cost memory, which dev mode does not need.
+    from angarium.kube.client import configuration
+    from angarium.kube.operator import Operator, Planes, Scope
+    from angarium.kube.references import KubeReferences
+
+    set_up_logging(settings.log_format, settings.log_level)
+    config = await configuration(settings.kubeconfig)
+    async with foundation(settings, settings.database) as base:
+        references = KubeReferences(base.clock)
+        policy = AddressPolicy(
+            allow=settings.allow_address,
+            allow_private=not settings.public_only,
+            refuse=await addresses_of(urlsplit(config.host).hostname or ""),
+        )
+        plane = DeliveryPlane(base, references, policy)
+        catalog = Catalog(base.store, [base.audience], [plane.scheduler, plane.dispatcher], base.clock)
+        scope = Scope(settings.namespaces or None, settings.resync, settings.public_url)
+        operator = Operator(config, scope, Planes(base.store, catalog, base.keys, references, base.clock))
+        base.audience.add(operator)
+        base.metrics.gauge("operator_up", "1 while declarations get through.", lambda: float(operator.health.up))
+        base.metrics.counters(
+            {"status_writes": "Statuses written.", "reconcile_errors": "Reconciles that failed."},
+            lambda: operator.figures,
+        )
+        async with health(
+            base, lambda: plane.live() + operator.health.live(), lambda: plane.live() + operator.health.ready()
+        ):
+            port = await plane.start()
+            logger.info("angarium %s is running at http://%s:%d", version("angarium"), settings.host, port)
+            operator.start()
+            try:
+                await plane.run(stop_signal())
+            finally:
+                await asyncio.to_thread(operator.stop, OPERATOR_STOP_S)
+    return 0
+
+
+async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bool) -> int:
+    """`angarium dev`. Returns the exit code; raises SettingsError or StoreUnusable if it cannot start."""
+    raise NotImplementedError
+
+
+@asynccontextmanager
+async def foundation(settings: Settings, database: Path | None) -> AsyncIterator[Foundation]:
+    """The store (None: in memory) and what needs nothing else, closed at the end."""
+    clock = SystemClock()
+    store: Store = await asyncio.to_thread(
+        open_store,
+        database,
+        limits=Limits(settings.waiting_limit, settings.bytes_limit),
+        new_id=lambda at: new_id("msg_", milliseconds(at), os.urandom(ID_ENTROPY)),
+        clock=clock,
+        retention=retention_of(settings),
+    )
+    try:
+        metrics = Metrics()
+        yield Foundation(settings, clock, store, Keys(store, os.urandom), Audience(metrics, AttemptLog()), metrics)
+    finally:
+        await store.close()
+
+
+@asynccontextmanager
+async def health(
+    base: Foundation, live: Callable[[], list[str]], ready: Callable[[], list[str]]
+) -> AsyncIterator[HealthServer]:
+    """/livez, /readyz and /metrics on their own port."""
+    server = HealthServer(live, ready, base.metrics.text)
+    await server.start(base.settings.health_host, base.settings.health_port)
+    try:
+        yield server
+    finally:
+        await server.close()
+
+
+def stop_signal() -> asyncio.Event:
+    """Set by the first SIGTERM or SIGINT; the second one ends the process at once."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if stop.is_set():
+            os._exit(128 + signal.SIGINT)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told)
+    return stop
+
+
+async def addresses_of(host: str) -> Networks:
+    """The networks of one address each that a host name stands for; none if it cannot be resolved."""
+    try:
+        return (ip_network(ip_address(host)),)
+    except ValueError:
+        pass
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple({ip_network(ip_address(str(entry[4][0]).partition("%")[0])) for entry in found})
+
+
+def retention_of(settings: Settings) -> Retention:
+    return Retention(settings.keep_messages, settings.keep_log, settings.keep_dead_letters)
+
+
+def milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)

@@ -1,0 +1,109 @@
+"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium version`."""
+
+import asyncio
+import dataclasses
+import os
+import sys
+from collections.abc import Callable
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any
+
+import click
+
+from angarium.domain.errors import SettingsError, StoreUnusable
+from angarium.settings import Settings, default_text, fields, flag, load, variable
+
+EXIT_UNUSABLE = 2
+
+# In dev mode the program is alone on a laptop: it listens there only, may call it, and writes for a person.
+DEV_DEFAULTS = Settings(
+    database=Path(".angarium/angarium.db"),
+    host="127.0.0.1",
+    health_host="127.0.0.1",
+    log_format="text",
+    log_level="warning",
+    drain=Settings().drain / 3,
+)
+RUN_ONLY = {"kubeconfig", "namespaces", "resync", "public_url"}
+
+
+def _options(defaults: Settings, leave_out: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A flag for each setting. Values are parsed in settings.load, where variables are parsed too."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for field in reversed(fields()):
+            if field.name in leave_out:
+                continue
+            shown = default_text(getattr(defaults, field.name))
+            text = f"{field.metadata['help']} [{f'default: {shown}; ' if shown else ''}{variable(field.name)}]"
+            command = click.option(flag(field.name), field.name, metavar=field.metadata["metavar"], help=text)(command)
+        return command
+
+    return decorate
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Angarium: HTTP messages and schedules, delivered at least once, compatible with the QStash SDKs.
+
+    \b
+    angarium dev examples/quickstart   try it on this machine, without a cluster
+    angarium run                       run it in a Kubernetes cluster
+
+    Publish with the QStash SDKs: set QSTASH_URL and QSTASH_TOKEN to the values that `angarium dev` prints, or that
+    the Secret of a Token resource holds.
+    """
+
+
+@main.command()
+@_options(Settings(), leave_out=set())
+def run(**flags: str | None) -> None:
+    """Run the operator and the delivery plane in a Kubernetes cluster.
+
+    Watches Endpoints, Topics, Schedules and Tokens, delivers messages from its database, and answers the HTTP API.
+    Ends with exit code 2 and one line when it cannot start as it is configured.
+    """
+    from angarium.app import run_in_cluster
+
+    _end(lambda: asyncio.run(run_in_cluster(load(flags, os.environ, Settings()))))
+
+
+@main.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--ephemeral", is_flag=True, help="Keep everything in memory: nothing is found again after a restart.")
+@_options(DEV_DEFAULTS, leave_out=RUN_ONLY)
+def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
+    """Run on this machine without a cluster, with the manifests in PATHS (files or folders).
+
+    PATHS are read again whenever they change; what is removed from them is deleted. Secret and ConfigMap documents in
+    them resolve references. Data is kept in ./.angarium/ and found again at the next start. Destinations on this
+    machine are allowed. Ctrl-C lets running deliveries finish, then ends.
+    """
+    from angarium.app import run_in_dev
+
+    def start() -> int:
+        settings = load(flags, os.environ, DEV_DEFAULTS)
+        if flags.get("health_port") is None and variable("health_port") not in os.environ:
+            settings = dataclasses.replace(settings, health_port=settings.port + 1 if settings.port else 0)
+        return asyncio.run(run_in_dev(settings, paths, ephemeral=ephemeral))
+
+    _end(start)
+
+
+@main.command()
+def version() -> None:
+    """Print the version and end."""
+    click.echo(f"angarium {package_version('angarium')}")
+
+
+def _end(start: Callable[[], int]) -> None:
+    """Turn what keeps the program from starting into one clear line and exit code 2."""
+    try:
+        code = start()
+    except (SettingsError, StoreUnusable) as error:
+        click.echo(f"angarium: {error}", err=True)
+        sys.exit(EXIT_UNUSABLE)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
