@@ -20,7 +20,6 @@ from angarium.domain.errors import SettingsError
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 BACKLOG = 1024
-LINGER_S = 2.0
 CLOSE_S = 1.0
 PARSE_PROBLEM_CHARACTERS = 200
 
@@ -35,7 +34,8 @@ class ConnectionLimits:
 
     `head_s`: for a request line and headers to arrive, once begun; `body_s`: for the body after them; `idle_s`:
     between requests, longer than common proxies keep a connection. `drain`: read beyond the limit of a refused body,
-    so that the connection stays usable.
+    so that the connection stays usable; `linger_s`: how long what still comes is read after a last answer, which a
+    reset would otherwise destroy on its way.
     """
 
     body: int = 2**20
@@ -45,6 +45,7 @@ class ConnectionLimits:
     head_s: float = 15.0
     body_s: float = 60.0
     idle_s: float = 75.0
+    linger_s: float = 2.0
 
 
 def respond(answer: Answer) -> web.Response:
@@ -70,7 +71,7 @@ class Connection(web.RequestHandler):
             max_line_size=limits.line,
             max_field_size=limits.line,
             max_headers=limits.headers,
-            lingering_time=LINGER_S,
+            lingering_time=limits.linger_s,
             auto_decompress=False,  # a body is opaque bytes
         )
         self._head_s = limits.head_s

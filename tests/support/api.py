@@ -1,0 +1,236 @@
+"""The HTTP API on a real socket for tests, a client that sends bytes as they are, and what stands below the API."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import Any, Self
+
+from angarium.api.connection import ConnectionLimits
+from angarium.api.options import OptionLimits
+from angarium.api.server import ApiServer
+from angarium.domain.credentials import Credential, token_hash
+from angarium.domain.declarations import Access, Declared, Endpoint, Kind, ObjectRef, Topic, TopicMember
+from angarium.domain.messages import Leased, LeaseGrant
+from angarium.domain.notices import Notice
+from angarium.domain.ports import Store
+from angarium.service.keys import Keys
+from angarium.service.publishing import Publishing
+
+NAMESPACE = "shop"
+TOKEN = "secret-token=="
+READ_ONLY_TOKEN = "reader-token=="
+PUBLISH_ONLY_TOKEN = "publisher+token=="
+OTHER_TOKEN = "other-tenant-token=="
+GRACE = timedelta(seconds=5)
+
+
+class Clock:
+    """A wall clock that stands where a test puts it."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        return self.time
+
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
+
+@dataclass
+class Dispatch:
+    """A dispatcher with a set amount of room, which records what it is offered."""
+
+    room: int = 0
+    granted: list[LeaseGrant] = field(default_factory=list)
+    offered: list[tuple[LeaseGrant, tuple[Leased, ...]]] = field(default_factory=list)
+    wakes: int = 0
+
+    def grant(self, wanted: int) -> LeaseGrant:
+        grant = LeaseGrant("test", until=1e12, room=min(self.room, wanted), lane_room=self.room)
+        self.granted.append(grant)
+        return grant
+
+    def offer(self, grant: LeaseGrant, leased: Sequence[Leased]) -> None:
+        self.offered.append((grant, tuple(leased)))
+
+    def wake(self) -> None:
+        self.wakes += 1
+
+
+@dataclass
+class Watcher:
+    """An observer that keeps what it is told."""
+
+    notices: list[Notice] = field(default_factory=list)
+
+    def notice(self, notices: list[Notice]) -> None:
+        self.notices += notices
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer as it came over the socket."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body, which must be JSON by its content type."""
+        assert self.headers["content-type"] == "application/json"
+        return json.loads(self.body)
+
+    @property
+    def error(self) -> str:
+        """The text of the error shape of contract 3.1."""
+        assert set(self.json) == {"error"}
+        text = self.json["error"]
+        assert isinstance(text, str)
+        return text
+
+
+class Wire:
+    """One connection: sends bytes as they are, so that nothing cleans a target or a header on the way."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.writer.close()
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def reply(self, *, to_head: bool = False) -> Reply:
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+        lines = (line.partition(":") for line in head[1:] if line)
+        headers = {name.lower(): value.strip() for name, _, value in lines}
+        length = 0 if to_head else int(headers.get("content-length", "0"))
+        return Reply(int(head[0].split()[1]), headers, await self.reader.readexactly(length))
+
+    async def closed(self) -> bool:
+        """Waits for the end of the connection; False if bytes come instead."""
+        try:
+            return await self.reader.read(1) == b""
+        except ConnectionError:
+            return True
+
+    async def request(self, method: str, target: str, *headers: tuple[str, str], body: bytes = b"") -> Reply:
+        await self.send(request_bytes(method, target, *headers, body=body))
+        return await self.reply(to_head=method == "HEAD")
+
+
+def request_bytes(method: str, target: str, *headers: tuple[str, str], body: bytes = b"") -> bytes:
+    """A request with Host, a token unless one is given, and the body's length."""
+    lines = [("Host", "api.test"), *headers]
+    if not any(name.lower() == "authorization" for name, _ in headers):
+        lines.append(("Authorization", f"Bearer {TOKEN}"))
+    if body or method in ("POST", "PUT", "PATCH"):
+        lines.append(("Content-Length", str(len(body))))
+    head = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in lines), "", ""]
+    return "\r\n".join(head).encode("utf-8", "surrogateescape") + body
+
+
+@dataclass
+class Api:
+    """The API under test with all that stands around it."""
+
+    store: Store
+    clock: Clock
+    dispatch: Dispatch
+    watcher: Watcher
+    publishing: Publishing
+    server: ApiServer
+    port: int = 0
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @asynccontextmanager
+    async def connect(self, host: str = "127.0.0.1") -> AsyncIterator[Wire]:
+        async with Wire(*await asyncio.open_connection(host, self.port)) as wire:
+            yield wire
+
+    async def request(self, method: str, target: str, *headers: tuple[str, str], body: bytes = b"") -> Reply:
+        """One request on a connection of its own."""
+        async with self.connect() as wire:
+            return await wire.request(method, target, *headers, body=body)
+
+    async def publish(self, rest: str, *headers: tuple[str, str], body: bytes = b"") -> Any:
+        """Publish to what follows /v2/publish/, successfully."""
+        reply = await self.request("POST", f"/v2/publish/{rest}", *headers, body=body)
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    async def message(self, message_id: str) -> Any:
+        reply = await self.request("GET", f"/v2/messages/{message_id}")
+        assert reply.status == 200, reply.body
+        return reply.json
+
+    async def declare(self, *specs: tuple[str, Endpoint | Topic]) -> None:
+        """Declare Endpoints and Topics by name in the tenant's namespace."""
+        now = self.clock.now()
+        kinds = {Endpoint: Kind.ENDPOINT, Topic: Kind.TOPIC}
+        await self.store.apply(
+            [
+                Declared(ObjectRef(kinds[type(spec)], NAMESPACE, name), f"uid-{name}", 1, f"1-{name}", now, spec)
+                for name, spec in specs
+            ],
+            now,
+        )
+
+
+def orders() -> Topic:
+    """A Topic of two URLs."""
+    return Topic((TopicMember("one", url="https://one.test/in"), TopicMember("two", url="https://two.test/in?x=1")))
+
+
+@asynccontextmanager
+async def serving(
+    store: Store,
+    clock: Clock,
+    *,
+    limits: ConnectionLimits | None = None,
+    option_limits: OptionLimits | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+) -> AsyncIterator[Api]:
+    """The API over this store on a free port (unless one is given), with tokens of each access and of another tenant."""
+    for namespace, name, text, access in (
+        (NAMESPACE, "full", TOKEN, Access.READ_WRITE),
+        (NAMESPACE, "reader", READ_ONLY_TOKEN, Access.READ_ONLY),
+        (NAMESPACE, "publisher", PUBLISH_ONLY_TOKEN, Access.PUBLISH_ONLY),
+        ("other", "full", OTHER_TOKEN, Access.READ_WRITE),
+    ):
+        await store.put_credential(Credential(namespace, name, token_hash(text), access))
+    dispatch, watcher = Dispatch(), Watcher()
+    publishing = Publishing(store, dispatch, [watcher])
+    server = ApiServer(
+        publishing=publishing,
+        history=store,
+        keys=Keys(store, lambda size: bytes(range(size))),
+        clock=clock,
+        limits=limits,
+        option_limits=option_limits,
+    )
+    api = Api(store, clock, dispatch, watcher, publishing, server)
+    api.port = await server.start(host, port)
+    try:
+        yield api
+    finally:
+        await server.close(GRACE)
+        await publishing.close()
