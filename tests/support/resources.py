@@ -1,7 +1,7 @@
 """Objects as the API server gives them, their declarations, and the CRDs' word on statuses."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,11 +55,21 @@ def spec_of(kind: str, spec: Mapping[str, Any] | None = None) -> Any:
     return decoded
 
 
+def schema_of(kind: str, part: str) -> dict[str, Any]:
+    """The CRD's schema of `spec` or `status`."""
+    document = yaml.safe_load((CRDS / f"{kind.lower()}s.yaml").read_text())
+    schema: dict[str, Any] = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"][part]
+    return schema
+
+
+def field_names() -> set[str]:
+    """Every name of a field in any spec."""
+    return {name for kind in SPECS for name in _names_in(schema_of(kind, "spec"))}
+
+
 def status_errors(kind: str, status: Mapping[str, Any]) -> list[str]:
     """What the CRD has against a status; a field that it does not know counts too."""
-    document = yaml.safe_load((CRDS / f"{kind.lower()}s.yaml").read_text())
-    schema = document["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]
-    validator = Draft202012Validator(_closed(schema), format_checker=_FORMATS)
+    validator = Draft202012Validator(_closed(schema_of(kind, "status")), format_checker=_FORMATS)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(status)]
 
 
@@ -79,3 +89,10 @@ def _closed(schema: Any) -> Any:
     if isinstance(schema.get("properties"), dict) and schema.get("type") == "object":
         closed["additionalProperties"] = False
     return closed
+
+
+def _names_in(schema: dict[str, Any]) -> Iterator[str]:
+    for name, inner in schema.get("properties", {}).items():
+        yield name
+        yield from _names_in(inner)
+    yield from _names_in(schema["items"]) if "items" in schema else ()

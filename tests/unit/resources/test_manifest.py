@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.crd_cases import CASES, Case
+from tests.support.resources import CREATED, SPECS, declared_of, field_names, manifest_of, spec_of
 
 from angarium.domain.declarations import (
     Access,
@@ -29,8 +31,6 @@ from angarium.domain.declarations import (
 )
 from angarium.domain.errors import InvalidInput
 from angarium.resources import manifest
-from tests.support.crd_cases import CASES, Case
-from tests.support.resources import CREATED, SPECS, declared_of, manifest_of, spec_of
 
 AT = datetime(2026, 12, 24, 18, tzinfo=UTC)
 KIBIBYTE = 1024
@@ -436,11 +436,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
-NAMES = (
-    "url method headers timeout retry limit delay tls caSecretRef suspend endpoints selector matchLabels name value cron "
-    "every at timeZone startTime endTime jitter startingDeadlineSeconds destination endpointRef topicRef body json text "
-    "base64 configMapKeyRef key contentType labels historyLimit access secretName"
-).split()
+NAMES = sorted(field_names())
 SPEC = st.recursive(
     JSON,
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
