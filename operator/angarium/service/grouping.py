@@ -6,7 +6,6 @@ Belongs to one event loop.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
 from typing import Generic, TypeVar
 
 from angarium.domain.errors import AngariumError
@@ -28,6 +27,7 @@ class Group(Generic[Item, Answer]):
         self._flush = flush
         self._most = most
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
+        self._flushed: list[asyncio.Future[Answer]] = []
         self._flushing: asyncio.Task[Sequence[Answer | AngariumError]] | None = None
         self._closed = False
 
@@ -49,31 +49,30 @@ class Group(Generic[Item, Answer]):
             await asyncio.sleep(0)  # the next flush starts in a callback of this one
 
     def _start(self) -> None:
+        self._flushing = asyncio.ensure_future(self._turn())
+        self._flushing.add_done_callback(self._deliver)
+
+    async def _turn(self) -> Sequence[Answer | AngariumError]:
+        # Taken only now, with the loop's next turn, so that all who came in one turn share the first flush.
         waiting = [(item, future) for item, future in self._waiting if not future.done()]
         batch, self._waiting = waiting[: self._most], waiting[self._most :]
-        if not batch:
-            self._flushing = None
-            return
-        self._flushing = asyncio.ensure_future(self._answers([item for item, _ in batch]))
-        self._flushing.add_done_callback(partial(self._deliver, [future for _, future in batch]))
-
-    async def _answers(self, items: list[Item]) -> Sequence[Answer | AngariumError]:
-        # Started with the loop's next turn, so that all who come in this turn share the first flush.
-        answers = await self._flush(items)
-        if len(answers) != len(items):
-            raise RuntimeError(f"a flush of {len(items)} items gave {len(answers)} answers")
+        self._flushed = [future for _, future in batch]
+        answers = await self._flush([item for item, _ in batch]) if batch else ()
+        if len(answers) != len(batch):
+            raise RuntimeError(f"a flush of {len(batch)} items gave {len(answers)} answers")
         return answers
 
-    def _deliver(
-        self, futures: list[asyncio.Future[Answer]], flushed: asyncio.Task[Sequence[Answer | AngariumError]]
-    ) -> None:
-        self._start()
-        if flushed.cancelled():
-            for future in futures:
+    def _deliver(self, turn: asyncio.Task[Sequence[Answer | AngariumError]]) -> None:
+        futures = self._flushed
+        self._flushing = None
+        if turn.cancelled():  # the loop is being closed
+            for future in [*futures, *(future for _, future in self._waiting)]:
                 future.cancel()
             return
-        error = flushed.exception()
-        answers: Sequence[Answer | BaseException] = [error] * len(futures) if error else flushed.result()
+        if self._waiting:
+            self._start()
+        error = turn.exception()
+        answers: Sequence[Answer | BaseException] = [error] * len(futures) if error else turn.result()
         for future, answer in zip(futures, answers, strict=True):
             _resolve(future, answer)
 

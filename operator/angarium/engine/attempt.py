@@ -1,0 +1,110 @@
+"""One attempt, from a leased message to its outcome: build the request, send it, judge it, time the retry.
+
+Writes nothing and never raises: whatever happens to one message becomes its outcome.
+"""
+
+import logging
+import os
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from angarium.domain.classification import Verdict, classify
+from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable, SendError
+from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.messages import Attempt, Leased, Outcome, Response, Result
+from angarium.domain.ports import Clock, References, Sender
+from angarium.domain.retries import next_delay
+
+from .target import KeyPairs, request_of, url_of
+
+POSTPONEMENT = timedelta(seconds=15)
+"""When what could not be told, a Secret or an Endpoint, is asked for again (DESIGN 5, Secrets)."""
+
+_MAX_ERROR = 256
+_log = logging.getLogger(__name__)
+
+
+class Attempts:
+    """Carries attempts out, many at once. `retry_jitter` lengthens each retry's delay by a random share up to this."""
+
+    def __init__(
+        self,
+        sender: Sender,
+        references: References,
+        keys: KeyPairs,
+        clock: Clock,
+        *,
+        retry_jitter: float = 0.0,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        self._sender = sender
+        self._references = references
+        self._keys = keys
+        self._clock = clock
+        self._retry_jitter = retry_jitter
+        self._entropy = entropy
+
+    async def perform(self, leased: Leased) -> Outcome:
+        """The outcome of one attempt, or POSTPONED if none could be made now."""
+        if _held(leased):
+            return self._postponed(leased)
+        started_at, started = self._clock.now(), self._clock.monotonic()
+        response, reason, error = None, "", ""
+        try:
+            response = await self._send(leased)
+        except ReferenceUnavailable as problem:
+            _log.warning("message %s waits: %s", leased.message.id, problem)
+            return self._postponed(leased)
+        except (SendError, ReferenceMissing) as problem:
+            reason, error = problem.reason, f"{problem.reason}: {problem}"[:_MAX_ERROR]
+        except Exception:  # noqa: BLE001  one message that cannot be handled must not stop the others
+            _log.exception("the attempt to deliver message %s failed for an unforeseen reason", leased.message.id)
+            reason, error = "InternalError", "InternalError: the attempt failed inside Angarium; its log says why"
+        duration = timedelta(seconds=self._clock.monotonic() - started)
+        attempt = Attempt(leased.retried + 1, url_of(leased), started_at, duration, response, reason, error)
+        return self._judged(leased, attempt)
+
+    async def _send(self, leased: Leased) -> Response:
+        request = await request_of(leased, self._references, self._keys, self._clock, self._new_jwt_id)
+        return await self._sender.send(request)
+
+    def _judged(self, leased: Leased, attempt: Attempt) -> Outcome:
+        headers = _header_map(attempt.response)
+        verdict = classify(attempt.response.status, headers) if attempt.response else Verdict.RETRYABLE
+        if verdict is Verdict.DELIVERED:
+            return Outcome(leased, Result.DELIVERED, attempt)
+        if verdict is Verdict.NON_RETRYABLE or leased.retried >= leased.message.max_retries:
+            return Outcome(leased, Result.FAILED, attempt)
+        now = self._clock.now()
+        expression = leased.message.retry_delay
+        delay = next_delay(retried=leased.retried, expression=expression, response_headers=headers, now=now)
+        return Outcome(leased, Result.RETRY, attempt, now + self._jittered(delay))
+
+    def _jittered(self, delay: timedelta) -> timedelta:
+        return delay * (1 + self._retry_jitter * random.random()) if self._retry_jitter else delay
+
+    def _postponed(self, leased: Leased) -> Outcome:
+        return Outcome(leased, Result.POSTPONED, next_at=self._clock.now() + POSTPONEMENT)
+
+    def _new_jwt_id(self) -> str:
+        now_ms = _unix_ms(self._clock.now())
+        return new_id("jwt_", now_ms, self._entropy(ID_ENTROPY))
+
+
+def _held(leased: Leased) -> bool:
+    """Whether the Endpoint is gone or suspended. The store holds such messages back; one leased just before waits."""
+    if leased.message.endpoint is None:
+        return False
+    return leased.endpoint is None or leased.endpoint.suspend
+
+
+def _header_map(response: Response | None) -> dict[str, list[str]]:
+    headers: dict[str, list[str]] = {}
+    for name, value in response.headers if response else ():
+        headers.setdefault(name.lower(), []).append(value)
+    return headers
+
+
+def _unix_ms(time: datetime) -> int:
+    return int(time.timestamp() * 1000)

@@ -1,0 +1,89 @@
+"""Turns a due Schedule into a Firing: which slots run and what they publish. Stores nothing."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from angarium.domain.declarations import Declared, Header, Schedule
+from angarium.domain.errors import ReferenceMissing
+from angarium.domain.firing import DueSchedule, Firing
+from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.messages import Publication, Run, Trigger
+from angarium.domain.ports import References
+from angarium.domain.slots import Plan, plan
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """`due_at`: when each run, by id, should have started. `clock_reset`: the clock was found far behind."""
+
+    firing: Firing
+    due_at: dict[str, datetime]
+    clock_reset: bool
+
+
+class Decisions:
+    """Decides on one due Schedule at a time."""
+
+    def __init__(self, references: References, entropy: Callable[[int], bytes] = os.urandom) -> None:
+        self._references = references
+        self._entropy = entropy
+
+    async def decide(self, due: DueSchedule, now: datetime, alive_since: datetime) -> Decision:
+        """What this Schedule does now. Slots that were due before `alive_since` were missed.
+
+        Raises ReferenceUnavailable if it fires and its ConfigMap cannot be read just now: then nothing is decided.
+        """
+        declared, schedule = due.declared, due.declared.spec
+        if not isinstance(schedule, Schedule):
+            raise TypeError(f"{declared.ref} has no spec that can fire")
+        slots = plan(schedule, declared.uid, due.state.considered_until, now, alive_since)
+        due_at = self._due_at(due, slots, now)
+        publication, problem = await self._publication(declared, schedule, now) if due_at else (None, None)
+        firing = Firing(
+            due=due,
+            runs=tuple(due_at),
+            publication=publication,
+            problem=problem,
+            skipped=slots.skipped,
+            considered_until=slots.considered_until,
+            wake_at=slots.wake_at,
+            completed=slots.completed,
+            now=now,
+        )
+        return Decision(firing, {run.id: time for run, time in due_at.items()}, slots.clock_reset)
+
+    def _due_at(self, due: DueSchedule, slots: Plan, now: datetime) -> dict[Run, datetime]:
+        """The runs to start, each with the time it was due; a manual one, whatever suspend says, comes last."""
+        runs = {self._run(due.declared, slot.nominal, Trigger.SLOT, now): slot.due for slot in slots.fire}
+        run_now = due.declared.run_now
+        if run_now is not None and run_now != due.state.run_now_seen:
+            runs[self._run(due.declared, now, Trigger.MANUAL, now)] = now
+        return runs
+
+    def _run(self, declared: Declared, slot: datetime, trigger: Trigger, now: datetime) -> Run:
+        run_id = new_id("run_", int(now.timestamp() * 1000), self._entropy(ID_ENTROPY))
+        return Run(run_id, declared.ref, declared.uid, slot, trigger)
+
+    async def _publication(
+        self, declared: Declared, schedule: Schedule, now: datetime
+    ) -> tuple[Publication | None, tuple[str, str] | None]:
+        """What the runs publish, or the problem (reason, text) that makes them fail."""
+        namespace = declared.ref.namespace
+        body = schedule.body
+        if schedule.body_from is not None:
+            try:
+                body = await self._references.config_map(namespace, schedule.body_from)
+            except ReferenceMissing as missing:
+                return None, (missing.reason, str(missing))
+        return publication_of(schedule, namespace, body, now), None
+
+
+def publication_of(schedule: Schedule, namespace: str, body: bytes, now: datetime) -> Publication:
+    """What a Schedule publishes at this instant; its contentType stands unless a header of that name is declared."""
+    options = schedule.options
+    named = any(header.name.lower() == "content-type" for header in options.headers)
+    if schedule.content_type and not named:
+        options = replace(options, headers=(Header("Content-Type", schedule.content_type), *options.headers))
+    return Publication(namespace, schedule.destination, now, body, options, schedule.labels)

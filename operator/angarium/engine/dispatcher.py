@@ -1,0 +1,262 @@
+"""Holds the messages leased to this process and lets attempts run: within its capacity, and within each lane's.
+
+Room is granted before messages are leased, so memory stays bounded however many wait in the store. A message is never
+dropped: it is held until its outcome is written, it is given back, or the lease is lost.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from angarium.domain.errors import StoreError
+from angarium.domain.messages import Claim, Leased, LeaseGrant, Outcome
+from angarium.domain.ports import Clock, MessageStore
+
+from .lanes import Flight, Lanes
+from .outcomes import Outcomes
+from .supervisor import Pulse
+from .waking import Waker
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class DispatchSettings:
+    """`capacity` bounds the messages held in memory, `per_lane` the attempts at once to one Endpoint or host.
+
+    `claim_most` bounds one claim. `poll`: how long at most nothing is claimed, should a call to wake have been missed.
+    `spacing`: the least time between a claim that found nothing and the next. `settling`: how long a drain waits for
+    the store after its grace period.
+    """
+
+    capacity: int = 2048
+    per_lane: int = 64
+    claim_most: int = 500
+    lease: timedelta = timedelta(seconds=30)
+    heartbeat: timedelta = timedelta(seconds=10)
+    poll: timedelta = timedelta(seconds=5)
+    spacing: timedelta = timedelta(milliseconds=10)
+    settling: timedelta = timedelta(seconds=5)
+
+
+class Dispatcher:
+    """Implements `domain.ports.Dispatch` and `Alarm`. `owner` names this process's leases, new at each start.
+
+    `claim` and `heartbeat` are its loops; `drain` ends it. All but `wake` belong to one event loop.
+    """
+
+    def __init__(
+        self,
+        owner: str,
+        store: MessageStore,
+        perform: Callable[[Leased], Awaitable[Outcome]],
+        outcomes: Outcomes,
+        clock: Clock,
+        settings: DispatchSettings | None = None,
+    ) -> None:
+        self._owner = owner
+        self._store = store
+        self._perform = perform
+        self._outcomes = outcomes
+        self._clock = clock
+        self._settings = settings or DispatchSettings()
+        self._lanes = Lanes(self._settings.per_lane)
+        self._flights: dict[str, Flight] = {}
+        self._reserved = 0
+        self._least_room = max(1, self._settings.capacity // 8)
+        self._starved = False
+        self._draining = False
+        self._all_offered = asyncio.Event()
+        self._waker = Waker()
+
+    @property
+    def held(self) -> int:
+        """Messages held in memory: waiting for their lane, being attempted, being written."""
+        return len(self._flights)
+
+    @property
+    def running(self) -> int:
+        """Attempts on their way, those whose outcome is being written included."""
+        return sum(flight.attempt is not None for flight in self._flights.values())
+
+    def grant(self, wanted: int) -> LeaseGrant:
+        """See the port. While draining there is no room."""
+        room = 0 if self._draining else max(0, min(wanted, self._room))
+        self._reserved += room
+        until = self._clock.monotonic() + self._settings.lease.total_seconds()
+        return LeaseGrant(self._owner, until, room, self._settings.per_lane, self._lanes.closed())
+
+    def offer(self, grant: LeaseGrant, leased: Sequence[Leased]) -> None:
+        """See the port. A message that is held already, because its lease had run out, goes on under the new one."""
+        self._reserved -= grant.room
+        for one in leased:
+            held = self._flights.get(one.message.id)
+            if held is None:
+                self._take(one)
+            else:
+                held.leased = one
+        if self._draining and self._reserved == 0:
+            self._all_offered.set()
+        self._tell_of_room()
+
+    def wake(self) -> None:
+        self._waker.wake()
+
+    async def claim(self, pulse: Pulse) -> None:
+        """The loop that leases due messages whenever there is room. Ends with `drain`."""
+        while not self._draining:
+            pulse.beat()
+            self._starved = self._room < self._least_room
+            await self._waker.wait(self._settings.poll if self._starved else await self._claim())
+
+    async def heartbeat(self, pulse: Pulse) -> None:
+        """The loop that renews the leases of all messages held, as long as it runs."""
+        while True:
+            pulse.beat()
+            pause = self._settings.heartbeat
+            try:
+                await self._renew()
+            except StoreError as error:
+                pause /= 10
+                _log.warning("leases could not be renewed, that is tried again: %s", error)
+            await asyncio.sleep(pause.total_seconds())
+
+    async def drain(self, grace: timedelta) -> None:
+        """Lease nothing more, let attempts end within the grace period, then give back what is left.
+
+        Outcomes on their way to the store are waited for a little longer. Raises StoreError if giving back fails:
+        those leases end at the next start.
+        """
+        self._draining = True
+        self.wake()
+        await self._attempts_ended(grace)
+        for flight in self._flights.values():
+            if flight.attempt is not None and not flight.settling:
+                flight.cut_off = True
+                flight.attempt.cancel()
+        await self._attempts_ended(self._settings.settling)
+        await self._grants_ended(self._settings.settling)
+        left = list(self._flights.values())
+        for flight in left:
+            if flight.attempt is not None:
+                flight.cut_off = True
+                flight.attempt.cancel()
+        if left:
+            await self._store.release([flight.leased for flight in left])
+        self._flights.clear()
+
+    @property
+    def _room(self) -> int:
+        return self._settings.capacity - len(self._flights) - self._reserved
+
+    def _take(self, leased: Leased) -> None:
+        flight = self._flights[leased.message.id] = Flight(leased)
+        if self._lanes.enter(flight):
+            self._start(flight)
+
+    def _start(self, flight: Flight) -> None:
+        if not self._draining:
+            flight.attempt = asyncio.get_running_loop().create_task(self._carry_out(flight))
+
+    async def _carry_out(self, flight: Flight) -> None:
+        recorded = leased = flight.leased
+        try:
+            outcome = await self._perform(leased)
+            flight.settling = True
+            recorded = await self._settle(flight, outcome)
+        finally:
+            if not flight.cut_off:
+                self._finish(flight, recorded)
+
+    async def _settle(self, flight: Flight, outcome: Outcome) -> Leased:
+        """Write the outcome under the newest lease. Returns the lease under which it was written, or lost."""
+        while True:
+            leased = flight.leased
+            if outcome.leased is not leased:
+                outcome = replace(outcome, leased=leased)
+            if await self._outcomes.record(outcome):
+                self._wake_for(outcome)
+                return leased
+            if flight.leased is leased:
+                _log.info("message %s was taken from this process before its attempt ended", leased.message.id)
+                return leased
+
+    def _finish(self, flight: Flight, recorded: Leased) -> None:
+        del self._flights[recorded.message.id]
+        if self._draining:
+            return
+        following, opened = self._lanes.leave(recorded.lane)
+        if following is not None:
+            self._start(following)
+        if flight.leased is not recorded:
+            # Due again, and leased again, before we had heard that the outcome was written.
+            self._take(flight.leased)
+        if opened:
+            self.wake()
+        self._tell_of_room()
+
+    def _tell_of_room(self) -> None:
+        if self._starved and self._room >= self._least_room:
+            self._starved = False
+            self.wake()
+
+    def _wake_for(self, outcome: Outcome) -> None:
+        """Claim in time for a retry that is due before the next poll."""
+        if outcome.next_at is None:
+            return
+        wait = outcome.next_at - self._clock.now()
+        if wait < self._settings.poll:
+            asyncio.get_running_loop().call_later(max(0.0, wait.total_seconds()), self.wake)
+
+    async def _claim(self) -> timedelta:
+        """Lease what is due. Returns how long there will be nothing more, as far as is known."""
+        grant = self.grant(self._settings.claim_most)
+        claim = Claim((), None)
+        try:
+            claim = await self._store.claim(grant, self._clock.now())
+        except StoreError as error:
+            _log.warning("no messages could be claimed, that is tried again: %s", error)
+        finally:
+            self.offer(grant, claim.leased)
+        if len(claim.leased) >= grant.room:
+            return timedelta(0)
+        if not claim.leased:
+            await asyncio.sleep(self._settings.spacing.total_seconds())
+        if claim.next_due is None:
+            return self._settings.poll
+        return min(self._settings.poll, max(timedelta(0), claim.next_due - self._clock.now()))
+
+    async def _renew(self) -> None:
+        flights = list(self._flights.values())
+        leased = [flight.leased for flight in flights]
+        if not leased:
+            return
+        until = self._clock.monotonic() + self._settings.lease.total_seconds()
+        renewed = await self._store.renew(leased, until)
+        for flight, old, kept in zip(flights, leased, renewed, strict=True):
+            # An attempt that runs goes on: its outcome will not be written. One that waits would only do harm.
+            if not kept and flight.leased is old and flight.attempt is None:
+                self._forget(flight)
+
+    def _forget(self, flight: Flight) -> None:
+        if self._draining or self._flights.get(flight.leased.message.id) is not flight:
+            return
+        del self._flights[flight.leased.message.id]
+        if self._lanes.withdraw(flight):
+            self.wake()
+
+    async def _attempts_ended(self, within: timedelta) -> None:
+        attempts = [flight.attempt for flight in self._flights.values() if flight.attempt is not None]
+        if attempts:
+            await asyncio.wait(attempts, timeout=within.total_seconds())
+
+    async def _grants_ended(self, within: timedelta) -> None:
+        if self._reserved == 0:
+            return
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                await self._all_offered.wait()
+        except TimeoutError:
+            _log.warning("room for messages was still reserved when the dispatcher ended")

@@ -1,0 +1,75 @@
+"""Keeps the store small, in small batches with pauses, and gives up the messages of Endpoints that stay deleted."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from angarium.domain.errors import StoreError
+from angarium.domain.notices import EndpointOrphansFailed, Notice, Observer
+from angarium.domain.ports import Clock, HousekeepingStore, Retention
+
+from .supervisor import Pulse
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HousekeepingSettings:
+    """`orphan_grace`: how long a deleted Endpoint's messages wait for it to come back (DESIGN 5, Deletion)."""
+
+    every: timedelta = timedelta(minutes=1)
+    orphan_grace: timedelta = timedelta(minutes=5)
+    batch: int = 500
+    pause: timedelta = timedelta(milliseconds=50)
+
+
+class Janitor:
+    """One round a minute."""
+
+    def __init__(
+        self,
+        store: HousekeepingStore,
+        retention: Retention,
+        observers: Sequence[Observer],
+        clock: Clock,
+        settings: HousekeepingSettings | None = None,
+    ) -> None:
+        self._store = store
+        self._retention = retention
+        self._observers = observers
+        self._clock = clock
+        self._settings = settings or HousekeepingSettings()
+
+    async def run(self, pulse: Pulse) -> None:
+        """The loop; goes on until it is cancelled."""
+        while True:
+            try:
+                await self._fail_orphans(pulse)
+                await self._purge(pulse)
+            except StoreError as error:
+                _log.warning("housekeeping is tried again in %s: %s", self._settings.every, error)
+            pulse.beat()
+            await asyncio.sleep(self._settings.every.total_seconds())
+
+    async def _fail_orphans(self, pulse: Pulse) -> None:
+        while True:
+            pulse.beat()
+            now = self._clock.now()
+            failed = await self._store.fail_orphans(now - self._settings.orphan_grace, now, self._settings.batch)
+            if not failed:
+                return
+            notices: list[Notice] = [EndpointOrphansFailed(ref, tuple(ids)) for ref, ids in failed.items()]
+            for observer in self._observers:
+                observer.notice(notices)
+            await self._breathe()
+
+    async def _purge(self, pulse: Pulse) -> None:
+        while await self._store.purge(self._retention, self._clock.now(), self._settings.batch):
+            pulse.beat()
+            await self._breathe()
+
+    async def _breathe(self) -> None:
+        """Let publishers and outcomes have the writer between two batches."""
+        await asyncio.sleep(self._settings.pause.total_seconds())

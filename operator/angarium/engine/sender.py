@@ -1,0 +1,189 @@
+"""One HTTP request over aiohttp's client, and every way in which it can fail, told as a SendError.
+
+Knows nothing of messages: what goes on the wire is exactly what the OutgoingRequest says, plus Host and
+Content-Length. Addresses are judged before anything is sent (DESIGN 6).
+"""
+
+import asyncio
+import re
+import ssl
+from base64 import b64encode
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from typing import TypeAlias
+from urllib.parse import unquote_to_bytes
+
+import aiohttp
+from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from yarl import URL
+
+from angarium.domain.addresses import AddressPolicy, literal_host
+from angarium.domain.destinations import check_url
+from angarium.domain.errors import InvalidInput, SendError
+from angarium.domain.messages import Response
+from angarium.domain.ports import OutgoingRequest, TlsMaterial
+
+from .failures import FOREIGN, translated
+from .resolver import CheckedResolver, not_allowed
+from .tls import TlsContexts
+
+_URL = re.compile(
+    r"(?P<scheme>https?)://(?:(?P<user>[^/?]*)@)?(?P<host>\[[^\]]*\]|[^/?:@]*)(?P<port>:[0-9]+)?(?P<target>.*)",
+    re.IGNORECASE,
+)
+Headers: TypeAlias = tuple[tuple[str, str], ...]
+_LONGEST_URL = 1 << 16
+_HEADER_LIMIT = 8190
+# Most servers keep an idle connection for 5 seconds or more; one that closes just as we write costs an attempt.
+_KEEP_ALIVE = timedelta(seconds=4)
+_AUTOMATIC = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
+
+
+@dataclass(frozen=True, slots=True)
+class _Destination:
+    """A URL taken apart: `url` for aiohttp, `label` (host and port) for people, `headers` that follow from the URL."""
+
+    url: URL
+    label: str
+    headers: Headers
+
+
+class AiohttpSender:
+    """Implements `domain.ports.Sender`. Connections are kept alive and reused.
+
+    `max_response` is the most of a response body that is read, in bytes. `connect_timeout` bounds one connection's
+    making, within the request's own timeout. `pool_limit` is the most connections at once, 0 for no limit.
+    """
+
+    def __init__(
+        self,
+        policy: AddressPolicy,
+        max_response: int = 1 << 20,
+        *,
+        connect_timeout: timedelta = timedelta(seconds=30),
+        pool_limit: int = 0,
+    ) -> None:
+        self._policy = policy
+        self._max_response = max_response
+        self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout.total_seconds())
+        self._pool_limit = pool_limit
+        self._contexts = TlsContexts()
+        self._session: ClientSession | None = None
+        self._resolver: CheckedResolver | None = None
+        self._destination = lru_cache(maxsize=4096)(self._read_url)
+
+    async def send(self, request: OutgoingRequest) -> Response:
+        """The whole response, its body cut at `max_response`. Raises SendError if there is none within the timeout."""
+        destination = self._destination(request.url)
+        try:
+            async with asyncio.timeout(request.timeout.total_seconds()):
+                return await self._exchange(request, destination)
+        except FOREIGN as error:
+            raise translated(error, destination.label, request.timeout.total_seconds()) from error
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+        if self._resolver is not None:
+            await self._resolver.close()
+
+    async def _exchange(self, request: OutgoingRequest, destination: _Destination) -> Response:
+        response = await (self._session or self._open()).request(
+            request.method,
+            destination.url,
+            headers=_joined(destination.headers, request.headers),
+            data=request.body or None,
+            allow_redirects=False,
+            ssl=await self._context(request.tls) if request.tls else True,
+            server_hostname=request.tls.server_name if request.tls else None,
+        )
+        try:
+            body = await self._read(response)
+        except BaseException:
+            response.close()
+            raise
+        return Response(response.status, tuple((_text(n), _text(v)) for n, v in response.raw_headers), body)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        chunks, size = [], 0
+        while chunk := await response.content.readany():
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > self._max_response:
+                response.close()
+                break
+        return b"".join(chunks)[: self._max_response]
+
+    async def _context(self, material: TlsMaterial) -> ssl.SSLContext | bool:
+        if material.ca is None and material.client_certificate is None:
+            return True
+        return await self._contexts.of(material)
+
+    def _open(self) -> ClientSession:
+        self._resolver = CheckedResolver(self._policy)
+        connector = TCPConnector(
+            resolver=self._resolver, limit=self._pool_limit, keepalive_timeout=_KEEP_ALIVE.total_seconds()
+        )
+        self._session = ClientSession(
+            connector=connector,
+            timeout=self._timeout,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            skip_auto_headers=_AUTOMATIC,
+            auto_decompress=False,
+            trust_env=False,
+            max_line_size=_HEADER_LIMIT,
+            max_field_size=_HEADER_LIMIT,
+        )
+        return self._session
+
+    def _read_url(self, url: str) -> _Destination:
+        try:
+            check_url(url, "", allow_userinfo=True, max_characters=_LONGEST_URL)
+        except InvalidInput as error:
+            raise SendError("InvalidUrl", error.problem) from error
+        parts = _URL.fullmatch(url)
+        if parts is None:
+            raise SendError("InvalidUrl", "the URL has no host and path that a request could go to")
+        host, port, target = parts["host"], parts["port"] or "", parts["target"]
+        authority, headers = self._authority(host, port)
+        if parts["user"] is not None:
+            headers = (*headers, ("Authorization", _basic(parts["user"])))
+        # The query goes in as part of the path: yarl would drop the `?` of an empty one.
+        path = target if target.startswith("/") else f"/{target}"
+        built = URL.build(scheme=parts["scheme"].lower(), authority=authority, path=path, encoded=True)
+        return _Destination(built, host + port, headers)
+
+    def _authority(self, host: str, port: str) -> tuple[str, Headers]:
+        """Where to connect to, and the Host header if that is spelled differently.
+
+        aiohttp asks no resolver about addresses, so they are judged here, in all the spellings that C knows.
+        """
+        literal = literal_host(host)
+        if literal is None:
+            return host + port, ()
+        address = str(literal)
+        if self._policy.refusal(address) is not None:
+            raise not_allowed(self._policy, address, host.strip("[]"))
+        canonical = f"[{address}]" if ":" in address else address
+        return canonical + port, () if canonical == host else (("Host", host + port),)
+
+
+def _joined(derived: Headers, given: Headers) -> Headers:
+    """The request's headers and those that follow from its URL, which count only if not given."""
+    if not derived:
+        return given
+    names = {name.lower() for name, _ in given}
+    return (*(header for header in derived if header[0].lower() not in names), *given)
+
+
+def _basic(userinfo: str) -> str:
+    user, _, password = userinfo.partition(":")
+    return "Basic " + b64encode(unquote_to_bytes(user) + b":" + unquote_to_bytes(password)).decode()
+
+
+def _text(raw: bytes) -> str:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
