@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.support import rights
+from tests.support.angarium import Angarium
 from tests.support.api_proxy import ApiProxy
 from tests.support.cluster import ROOT, apply, condition, create_namespace, delete, get, remove_namespace, wait_for
 from tests.support.controlplane import ControlPlane
+from tests.support.receiver import Receiver
+from tests.support.stage import Stage
 from tools.controlplane import build
 
 
@@ -71,3 +74,17 @@ def api_proxy(control_plane: ControlPlane) -> Iterator[ApiProxy]:
     """The API server behind a switch: what the operator under test talks to in outage tests."""
     with ApiProxy(control_plane.url, control_plane.ca_file) as proxy:
         yield proxy
+
+
+@pytest.fixture(scope="module")
+def stage(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One running instance in a namespace of its own, for the cases of a module that do not disturb each other."""
+    name = f"stage-{uuid.uuid4().hex[:10]}"
+    create_namespace(control_plane, name)
+    folder = tmp_path_factory.mktemp(name)
+    token = rights.operator_token(control_plane, name)
+    kubeconfig = control_plane.write_kubeconfig(folder / "kubeconfig", token)
+    with Receiver() as receiver, Angarium(folder, kubeconfig=kubeconfig, settings={"namespaces": name}) as angarium:
+        angarium.start()
+        yield Stage(control_plane, name, angarium, receiver)
+    remove_namespace(control_plane, name)
