@@ -86,7 +86,7 @@ class HistoryFilter:
 class AttemptView:
     """One attempt as status shows it: when it began, and `status` 0 if there was no HTTP response.
 
-    `reason` is the CamelCase word for `error`, as in `Attempt`.
+    `error` begins with its CamelCase word and a colon where there was none: `Timeout: no answer in 30s`.
     """
 
     number: int
@@ -94,7 +94,6 @@ class AttemptView:
     duration: timedelta
     status: int
     error: str = ""
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ def reason_of(attempt: AttemptView) -> str:
     if attempt.status:
         return f"HTTP{attempt.status}"
     prefix = _PREFIX.match(attempt.error)
-    return attempt.reason or (prefix[1] if prefix else "NoResponse")
+    return prefix[1] if prefix else "NoResponse"
 
 
 def error_of(attempt: AttemptView) -> str:

@@ -30,8 +30,8 @@ MISSING = (Problem("EndpointNotFound", "Endpoint 'reports' does not exist"),)
 LIMIT = 32 * 1024
 
 
-def attempt(number: int, status: int, error: str = "", reason: str = "") -> AttemptView:
-    return AttemptView(number, NOW + number * SECOND, timedelta(milliseconds=12), status, error, reason)
+def attempt(number: int, status: int, error: str = "") -> AttemptView:
+    return AttemptView(number, NOW + number * SECOND, timedelta(milliseconds=12), status, error)
 
 
 def member(
@@ -118,7 +118,7 @@ def test_last_delivery() -> None:
         (attempt(1, 299), ("True", "Delivered")),
         (attempt(1, 300), ("False", "HTTP300")),
         (attempt(1, 500, "boom"), ("False", "HTTP500")),
-        (attempt(1, 0, "no answer in 30s", "Timeout"), ("False", "Timeout")),
+        (attempt(1, 0, "Timeout: no answer in 30s"), ("False", "Timeout")),
         (attempt(1, 0, "DnsError: no such host"), ("False", "DnsError")),
         (attempt(1, 0, "no such host: x"), ("False", "NoResponse")),
         (attempt(1, 0), ("False", "NoResponse")),
@@ -289,10 +289,10 @@ def test_a_schedule_that_the_store_just_learnt_keeps_its_last_slot() -> None:
 def test_a_failed_run_says_why_its_first_failed_message_failed() -> None:
     failed = run(
         member(MessageState.DELIVERED, "a", (attempt(1, 200),)),
-        member(MessageState.FAILED, "b", (attempt(4, 0, "no answer in 30s", "Timeout"), attempt(3, 500, "boom"))),
+        member(MessageState.FAILED, "b", (attempt(4, 0, "Timeout: no answer in 30s"), attempt(3, 500, "boom"))),
     )
     (entry,) = status_of("Schedule", view(failed))["recentRuns"]
-    assert (entry["state"], entry["reason"], entry["message"]) == ("Failed", "Timeout", "no answer in 30s")
+    assert (entry["state"], entry["reason"], entry["message"]) == ("Failed", "Timeout", "Timeout: no answer in 30s")
     assert [one["number"] for one in entry["members"][0]["recentAttempts"]] == [3, 4]
 
 
