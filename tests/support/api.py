@@ -14,7 +14,7 @@ from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.credentials import Credential, token_hash
 from angarium.domain.declarations import Access, Declared, Endpoint, Kind, ObjectRef, Topic, TopicMember
-from angarium.domain.messages import Leased, LeaseGrant
+from angarium.domain.messages import Attempt, Leased, LeaseGrant, Outcome, Response, Result
 from angarium.domain.notices import Notice
 from angarium.domain.ports import Store
 from angarium.service.keys import Keys
@@ -209,7 +209,7 @@ async def serving(
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[Api]:
-    """The API over this store on a free port (unless one is given), with tokens of each access and of another tenant."""
+    """The API over this store on a free port unless one is given, with tokens of each access and of another tenant."""
     for namespace, name, text, access in (
         (NAMESPACE, "full", TOKEN, Access.READ_WRITE),
         (NAMESPACE, "reader", READ_ONLY_TOKEN, Access.READ_ONLY),
@@ -234,3 +234,30 @@ async def serving(
     finally:
         await server.close(GRACE)
         await publishing.close()
+
+
+async def attempt(api: Api, response: Response | None, *, more: bool = False, error: str = "") -> None:
+    """One attempt at every message that is due, which all get this response; `more`: a retry follows in a second."""
+    grant = LeaseGrant("test", until=1e12, room=1000, lane_room=1000)
+    claim = await api.store.claim(grant, api.clock.now())
+    delivered = response is not None and 200 <= response.status < 300
+    result = Result.DELIVERED if delivered else Result.RETRY if more else Result.FAILED
+    outcomes = [
+        Outcome(
+            leased,
+            result,
+            Attempt(
+                number=leased.retried + 1,
+                url=leased.message.url or (leased.endpoint.url if leased.endpoint else ""),
+                started_at=api.clock.now(),
+                duration=timedelta(milliseconds=5),
+                response=response,
+                reason="Timeout" if error else "",
+                error=error,
+            ),
+            next_at=api.clock.now() + timedelta(seconds=1) if result is Result.RETRY else None,
+        )
+        for leased in claim.leased
+    ]
+    assert all(await api.store.record(outcomes, api.clock.now()))
+    api.clock.time += timedelta(seconds=1)

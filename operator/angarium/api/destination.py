@@ -1,6 +1,7 @@
 """The destination in a request target (contract 1.1): the raw rest of it, kept byte for byte."""
 
 import re
+from functools import lru_cache
 from urllib.parse import unquote
 
 from angarium.api.exchange import Target
@@ -29,9 +30,15 @@ def parse_destination(tail: str, target: Target) -> Destination:
     rest = target.own()
     if _URL.match(tail):
         url = f"{tail}?{'&'.join(rest)}" if rest else tail
-        check_url(url, FIELD, allow_userinfo=True, max_characters=MAX_URL_CHARACTERS)
+        _check(url)
         return Destination(url=url)
     return Destination(topic=_topic(tail, rest))
+
+
+@lru_cache(maxsize=512)
+def _check(url: str) -> None:
+    # Publishers repeat few destinations, and this check would be a tenth of what a publish costs.
+    check_url(url, FIELD, allow_userinfo=True, max_characters=MAX_URL_CHARACTERS)
 
 
 def _topic(tail: str, rest: list[str]) -> str:

@@ -4,6 +4,7 @@ A filter that names a feature which does not exist yet is refused by name, never
 wider question than was asked.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,6 +18,7 @@ MAX_LOG_COUNT = 1000
 MAX_DLQ_COUNT = 100
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UTF8 = re.compile(r"[^\ud800-\udfff]*")
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 _SHARED = {
     "messageId": "message_ids",
@@ -59,10 +61,13 @@ class _Parameters:
 
     def __init__(self, query: Iterable[tuple[str, str]], fields: Mapping[str, str]) -> None:
         self._fields = fields
+        known = (*fields, *_PAGING)
         self._given: dict[str, list[str]] = {}
         for name, value in query:
             if name in _NOT_YET:
                 raise InvalidInput(name, "is not supported by this version of Angarium; leave it out")
+            if name in known and not _UTF8.fullmatch(value):
+                raise InvalidInput(name, "is not valid UTF-8")
             self._given.setdefault(name, []).append(value)
 
     def filter(self, namespace: str, ids: str, max_count: int) -> HistoryFilter:

@@ -137,3 +137,9 @@ def test_bad_values_of_dead_letter_filters(name: str, text: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         dead_letter_filter("a", [(name, text)])
     assert caught.value.field == name
+
+
+def test_values_that_are_not_utf_8_are_refused() -> None:
+    with pytest.raises(InvalidInput, match="^label: is not valid UTF-8"):
+        log_filter("a", [("label", "\udcff")])
+    assert log_filter("a", [("unknown", "\udcff")]) == HistoryFilter("a")

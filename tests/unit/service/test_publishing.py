@@ -1,0 +1,111 @@
+"""Publishing: one transaction for what waits together, leases handed on, and an orderly end."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from tests.support.api import Dispatch, Watcher
+
+from angarium.domain.declarations import Destination
+from angarium.domain.errors import AngariumError, NotFound, StoreFull
+from angarium.domain.fanout import expand
+from angarium.domain.messages import Acceptance, Leased, LeaseGrant, Publication
+from angarium.service.publishing import TOPIC_ROOM, Draining, Publishing
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+class Accepting:
+    """The one method of the store that publishing uses: leases as far as there is room."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Publication, ...]] = []
+        self.failure: Exception | None = None
+
+    async def accept(
+        self, publications: Sequence[Publication], grant: LeaseGrant
+    ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
+        self.calls.append(tuple(publications))
+        await asyncio.sleep(0)
+        if self.failure:
+            raise self.failure
+        answers: list[Acceptance | AngariumError] = []
+        leased: list[Leased] = []
+        for number, publication in enumerate(publications):
+            if publication.destination.topic:
+                answers.append(NotFound(publication.destination.topic))
+                continue
+            acceptance = expand(publication, None, lambda _, number=number: f"msg_{number}")  # type: ignore[arg-type]
+            answers.append(acceptance)
+            if len(leased) < grant.room:
+                leased.append(Leased(acceptance.messages[0], 0, 1, "lane"))
+        return answers, leased
+
+
+def to_url(number: int) -> Publication:
+    return Publication("shop", Destination(url=f"https://e.test/{number}"), NOW)
+
+
+def to_topic(name: str) -> Publication:
+    return Publication("shop", Destination(topic=name), NOW)
+
+
+def publishing(store: Any, dispatch: Dispatch, watcher: Watcher) -> Publishing:
+    return Publishing(store, dispatch, [watcher])
+
+
+async def test_what_waits_together_is_one_transaction() -> None:
+    store, dispatch, watcher = Accepting(), Dispatch(room=100), Watcher()
+    service = publishing(store, dispatch, watcher)
+    answers = await asyncio.gather(*(service.publish(to_url(number)) for number in range(5)))
+    assert [answer.urls for answer in answers] == [(f"https://e.test/{number}",) for number in range(5)]
+    assert [len(call) for call in store.calls] == [5]
+    [(grant, leased)] = dispatch.offered
+    assert (grant.room, len(leased), dispatch.wakes) == (5, 5, 0)
+    assert len(watcher.notices) == 5
+
+
+async def test_what_was_not_leased_wakes_the_dispatcher() -> None:
+    store, dispatch, watcher = Accepting(), Dispatch(room=1), Watcher()
+    service = publishing(store, dispatch, watcher)
+    await asyncio.gather(*(service.publish(to_url(number)) for number in range(3)))
+    assert [len(leased) for _, leased in dispatch.offered] == [1]
+    assert dispatch.wakes == 1
+
+
+async def test_one_refusal_does_not_touch_the_others() -> None:
+    store, dispatch, watcher = Accepting(), Dispatch(room=100), Watcher()
+    service = publishing(store, dispatch, watcher)
+    answers = await asyncio.gather(
+        service.publish(to_topic("none")), service.publish(to_url(1)), return_exceptions=True
+    )
+    assert isinstance(answers[0], NotFound)
+    assert isinstance(answers[1], Acceptance)
+    assert dispatch.granted[0].room == TOPIC_ROOM + 1
+    assert len(watcher.notices) == 1
+
+
+async def test_room_is_given_back_when_the_store_fails() -> None:
+    store, dispatch, watcher = Accepting(), Dispatch(room=100), Watcher()
+    store.failure = StoreFull("the disk is full")
+    service = publishing(store, dispatch, watcher)
+    answers = await asyncio.gather(*(service.publish(to_url(n)) for n in range(2)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreFull, StoreFull]
+    assert dispatch.offered == [(dispatch.granted[0], ())]
+    assert watcher.notices == []
+    store.failure = None
+    await service.publish(to_url(3))
+
+
+async def test_closing_stores_what_was_taken_and_takes_no_more() -> None:
+    store, dispatch, watcher = Accepting(), Dispatch(room=100), Watcher()
+    service = publishing(store, dispatch, watcher)
+    taken = asyncio.create_task(service.publish(to_url(1)))
+    await asyncio.sleep(0)
+    await service.close()
+    assert (await taken).urls == ("https://e.test/1",)
+    with pytest.raises(Draining, match="try again"):
+        await service.publish(to_url(2))
+    assert len(store.calls) == 1
