@@ -156,7 +156,7 @@ class DeliveryPlane:
     def live(self) -> list[str]:
         """What does not turn any more."""
         problems = [f"{name}: the loop does not turn" for name in self._supervisor.stale()]
-        age = self._base.clock.monotonic() - self._base.store.beat()
+        age = self._base.store.beat()
         return problems + ([f"store: the writer does not turn for {age:.0f} s"] if age > STORE_LIMIT_S else [])
 
 

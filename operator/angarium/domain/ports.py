@@ -273,7 +273,7 @@ class Store(CatalogStore, CredentialStore, MessageStore, ScheduleStore, HistoryS
     """The only meeting point of the two planes. May be called from any loop or thread."""
 
     def beat(self) -> float:
-        """Monotonic seconds since the writer last turned or was found idle: the liveness of the store."""
+        """How many seconds ago the writer last turned, 0 while it is idle: the liveness of the store."""
         ...
 
     async def close(self) -> None: ...
