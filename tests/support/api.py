@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -222,7 +223,7 @@ async def serving(
     server = ApiServer(
         publishing=publishing,
         history=store,
-        keys=Keys(store, lambda size: bytes(range(size))),
+        keys=Keys(store, os.urandom),
         clock=clock,
         limits=limits,
         option_limits=option_limits,

@@ -7,7 +7,6 @@ here: errors as JSON, and an end to a request head that never completes.
 import asyncio
 import errno
 import logging
-import socket
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -104,7 +103,9 @@ class Connection(web.RequestHandler):
         if status < 500:
             status, problem = _parse_problem(exc, message)
             return respond(Answer({"error": f"malformed HTTP request: {problem}"}, status, close=True))
-        _log.error("a request failed: %s", request.method, exc_info=exc)
+        # Only the route: the rest of a target may hold a token or a password.
+        route = "/".join(request.raw_path.partition("?")[0].split("/")[:3])
+        _log.error("%s %s failed", request.method, route, exc_info=exc)
         return respond(Answer({"error": "internal error; the log of Angarium says more"}, 500, close=True))
 
     def _stop_head_timer(self) -> None:
@@ -170,7 +171,7 @@ def _addresses(host: str) -> list[tuple[str, bool]]:
     if host == "localhost":
         return [("127.0.0.1", False), ("::1", True)]
     if host == "::":
-        return [("0.0.0.0", False), ("::", not socket.has_ipv6)]
+        return [("0.0.0.0", False), ("::", True)]
     return [(host, False)]
 
 

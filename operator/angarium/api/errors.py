@@ -1,6 +1,6 @@
 """Errors as HTTP answers: a status of contract 3.2 and `{"error": "…"}`, never a stack trace.
 
-Anything that is not an AngariumError is a defect: the server logs it and answers 500.
+Any other exception is a defect: the connection logs it and answers 500.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ class Refusal(AngariumError):
 
 
 def answer_of(error: AngariumError, now: datetime) -> Answer:
-    """The answer that an error of ours becomes."""
+    """The answer that an error of ours becomes. An error that no request should meet is raised again: a defect."""
     text = _printable(str(error))
     match error:
         case Refusal():
@@ -48,7 +48,7 @@ def answer_of(error: AngariumError, now: datetime) -> Answer:
         case StoreError():
             return Answer({"error": text}, 503, _retry_after(STORE_RETRY_AFTER))
         case _:
-            return Answer({"error": text}, 500)
+            raise error
 
 
 def draining() -> Answer:
