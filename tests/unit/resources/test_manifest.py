@@ -74,6 +74,11 @@ def test_fingerprint_stays_with(change: dict[str, Any]) -> None:
     assert declared_of("Endpoint", **change).fingerprint == declared_of("Endpoint").fingerprint
 
 
+def test_fingerprint_changes_when_a_spec_is_judged_differently() -> None:
+    zones = ("Mars/Olympus", "Mars/Tharsis", "Europe/Berlin")  # as if the first became known with a new version
+    assert len({declared_of("Schedule", {"timeZone": zone}).fingerprint for zone in zones}) == 3
+
+
 def test_a_status_changes_no_fingerprint() -> None:
     written = manifest_of("Endpoint")
     assert manifest.decode({**written, "status": {"x": 1}}).fingerprint == manifest.decode(written).fingerprint
