@@ -1,0 +1,59 @@
+"""Opens connections to the database file as the store needs them."""
+
+import sqlite3
+from pathlib import Path
+
+from angarium.domain.errors import StoreUnusable
+from angarium.store.faults import translated
+from angarium.store.functions import register
+from angarium.store.migration import migrate
+
+_WRITER_CACHE_KIB = 16 * 1024
+_READER_CACHE_KIB = 4 * 1024
+_BUSY_TIMEOUT_MS = 5000
+_WAL_PAGES = 2000  # 8 MiB: large enough that hot pages are written back once, not once per commit
+_WAL_LIMIT_BYTES = 64 * 2**20
+
+
+def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
+    """The one connection that writes, with the schema brought up to date.
+
+    `durable`: every commit reaches the disk before it returns (synchronous=FULL). Raises StoreUnusable.
+    """
+    try:
+        connection = _connect(path, _WRITER_CACHE_KIB)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
+        connection.execute("PRAGMA secure_delete = FAST")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+        migrate(connection)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return connection
+
+
+def open_reader(path: Path) -> sqlite3.Connection:
+    """A connection that can only read. Raises StoreUnusable."""
+    try:
+        connection = _connect(path, _READER_CACHE_KIB)
+        connection.execute("PRAGMA query_only = 1")
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return connection
+
+
+def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
+    connection.row_factory = sqlite3.Row
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib}")
+    connection.execute("PRAGMA temp_store = MEMORY")
+    register(connection)
+    return connection
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
+        return StoreUnusable(f"{path} is not a database of Angarium; name another file, or move this one away")
+    return StoreUnusable(f"cannot open the database {path}: {translated(error)}")

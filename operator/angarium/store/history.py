@@ -1,0 +1,152 @@
+"""Reading back: messages, log entries and dead letters, filtered and page by page (contract 5, 6)."""
+
+import re
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from string import Template
+from typing import Any, TypeVar
+
+from angarium.domain.declarations import Endpoint, Kind
+from angarium.domain.errors import InvalidInput
+from angarium.domain.ids import dlq_id
+from angarium.domain.messages import LogState, MessageState
+from angarium.domain.ports import Retention
+from angarium.domain.views import DeadLetter, HistoryFilter, LogEntry, MessageView, Page
+from angarium.store.rows import message_of, response_of, spec_of
+from angarium.store.statements import load
+from angarium.store.times import from_ms, optional_time, to_ms
+from angarium.store.transaction import Row, Session, json_array
+
+T = TypeVar("T")
+SQL = load("history")
+_LAST = 2**63 - 1
+_CURSOR = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
+_DLQ_ID = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+
+
+def message(
+    session: Session, namespace: str, message_id: str, now: datetime, retention: Retention
+) -> MessageView | None:
+    oldest = to_ms(now - retention.messages)
+    row = session.row(SQL["message"], id=message_id, namespace=namespace, oldest=oldest)
+    if row is None:
+        return None
+    state = MessageState(row["state"])
+    return MessageView(
+        message=message_of(row),
+        url=row["url"] or _endpoint_url(row),
+        state=state,
+        retried=row["retried"],
+        due_at=None if state.terminal else from_ms(row["due_ms"]),
+        finished_at=optional_time(row["finished_ms"]),
+    )
+
+
+def _endpoint_url(row: Row) -> str:
+    if row["spec"] is not None:
+        spec = spec_of(Kind.ENDPOINT, bool(row["rejected"]), row["spec"])
+        if isinstance(spec, Endpoint):
+            return spec.url
+    return f"endpoint:{row['endpoint']}"
+
+
+def log(session: Session, where: HistoryFilter) -> Page[LogEntry]:
+    """With message ids only `states` is asked beside them, and everything found is one page."""
+    if where.message_ids:
+        sql = _directed(SQL["log_of_messages"], where)
+        ids, states = json_array(where.message_ids), _values(where.states)
+        rows = session.rows(sql, ids=ids, namespace=where.namespace, states=states)
+        return Page(tuple(map(_log_entry, rows)), None)
+    rows = session.rows(_directed(SQL["log"], where), **_conditions(where))
+    return _page(rows, where, "log_id", _log_entry)
+
+
+def dead_letters(session: Session, where: HistoryFilter) -> Page[DeadLetter]:
+    """With ids, of dead letters or messages, nothing else is asked, and everything found is one page."""
+    if where.dlq_ids or where.message_ids:
+        letters = json_array(_letter_keys(where.dlq_ids))
+        sql = _directed(SQL["dead_letters_by_id"], where)
+        rows = session.rows(sql, namespace=where.namespace, letters=letters, messages=json_array(where.message_ids))
+        wanted, named = set(where.dlq_ids), set(where.message_ids)
+        found = [letter for letter in map(_dead_letter, rows) if letter.id in wanted or letter.message.id in named]
+        return Page(tuple(found), None)
+    rows = session.rows(_directed(SQL["dead_letters"], where), **_conditions(where))
+    return _page(rows, where, "letter", _dead_letter)
+
+
+def _letter_keys(ids: Sequence[str]) -> list[tuple[int, int]]:
+    """What cannot be an id of ours matches nothing."""
+    return [(int(match[1]), int(match[2])) for text in ids if (match := _DLQ_ID.fullmatch(text))]
+
+
+def _directed(sql: str, where: HistoryFilter) -> str:
+    newest = where.newest_first
+    return Template(sql).substitute(order="DESC" if newest else "ASC", beyond="<" if newest else ">")
+
+
+def _conditions(where: HistoryFilter) -> dict[str, Any]:
+    time_ms, position = _position(where)
+    return {
+        "namespace": where.namespace,
+        "since": to_ms(where.since) if where.since else -_LAST,
+        "until": to_ms(where.until) if where.until else _LAST,
+        "time_ms": time_ms,
+        "position": position,
+        "states": _values(where.states),
+        "urls": _values(where.urls),
+        "statuses": _values(where.response_statuses),
+        "hosts": _values([host.lower() for host in where.hosts]),
+        "paths": _values(where.paths),
+        "topics": _values(where.topics),
+        "schedules": _values(where.schedules),
+        "caller_ips": _values(where.caller_ips),
+        "labels": _values(where.labels),
+        "limit": where.count + 1,
+    }
+
+
+def _values(values: Sequence[Any]) -> str | None:
+    return json_array(values) if values else None
+
+
+def _position(where: HistoryFilter) -> tuple[int, int]:
+    """Where the page begins. Besides our own `<ms>-<id>`, a bare time means "from then on" (contract 5)."""
+    if where.cursor is None:
+        return (_LAST, _LAST) if where.newest_first else (-_LAST, -1)
+    match = _CURSOR.fullmatch(where.cursor)
+    if match is None:
+        raise InvalidInput("cursor", f"{where.cursor!r} is not a cursor; use the one that came with the last page")
+    if match[2] is None:
+        return int(match[1]), _LAST if where.newest_first else -1
+    return int(match[1]), int(match[2])
+
+
+def _page(rows: Sequence[Row], where: HistoryFilter, key: str, item: Callable[[Row], T]) -> Page[T]:
+    shown = rows[: where.count]
+    more = len(rows) > len(shown) and shown
+    cursor = f"{shown[-1]['time_ms']}-{shown[-1][key]}" if more else None
+    return Page(tuple(map(item, shown)), cursor)
+
+
+def _log_entry(row: Row) -> LogEntry:
+    return LogEntry(
+        id=row["log_id"],
+        time=from_ms(row["time_ms"]),
+        state=LogState(row["log_state"]),
+        url=row["log_url"],
+        message=message_of(row),
+        error=row["error"],
+        next_delivery=optional_time(row["next_ms"]),
+        response=response_of(row),
+    )
+
+
+def _dead_letter(row: Row) -> DeadLetter:
+    return DeadLetter(
+        id=dlq_id(row["time_ms"], row["letter"]),
+        created_at=from_ms(row["time_ms"]),
+        message=message_of(row),
+        url=row["letter_url"],
+        error=row["error"],
+        response=response_of(row),
+    )

@@ -1,0 +1,124 @@
+"""Leases: messages handed to a dispatcher for a while, in turns, and taken back."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from heapq import merge
+from itertools import islice
+
+from angarium.domain.declarations import Endpoint, Kind
+from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
+from angarium.store.intake import SQL, Room
+from angarium.store.journal import log_row
+from angarium.store.rows import message_of, spec_of
+from angarium.store.times import from_ms, to_ms
+from angarium.store.transaction import Row, Transaction, json_array
+
+
+class Turns:
+    """Whose turn it is among tenants; remembered between claims, so that small claims are fair too."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def order(self, namespaces: Iterable[str]) -> list[str]:
+        """By name, beginning after the tenant that was served last."""
+        return sorted(namespaces, key=lambda namespace: (namespace <= self._last, namespace))
+
+    def served(self, namespace: str) -> None:
+        self._last = namespace
+
+
+def claim(tx: Transaction, grant: LeaseGrant, now: datetime, monotonic: float, turns: Turns) -> Claim:
+    _give_back(tx, tx.rows(SQL["expired"], owner=grant.owner, now=monotonic))
+    tx.settle()
+    seqs = _choose(tx, grant, now, turns)
+    leased = _lease(tx, seqs, grant, now) if seqs else []
+    tx.settle()
+    row = tx.row(SQL["next_due"], now=to_ms(now))
+    return Claim(tuple(leased), from_ms(row["due_ms"]) if row else None)
+
+
+def _choose(tx: Transaction, grant: LeaseGrant, now: datetime, turns: Turns) -> list[int]:
+    """Due messages: one of each tenant in turn, a tenant's oldest first, as long as lanes and grant have room."""
+    lanes: defaultdict[str, list[str]] = defaultdict(list)
+    for row in tx.rows(SQL["due_lanes"], now=to_ms(now), closed=json_array(grant.closed_lanes)):
+        lanes[row["namespace"]].append(row["lane"])
+    room = Room(grant)
+    page = 1 + grant.room // max(1, sum(map(len, lanes.values())))
+    waiting = {
+        namespace: merge(*(_due(tx, lane, now, page) for lane in islice(lanes[namespace], grant.room)))
+        for namespace in turns.order(lanes)
+    }
+    seqs: list[int] = []
+    while waiting and room.left > 0:
+        for namespace in list(waiting):
+            found = next(waiting[namespace], None)
+            if found is None:
+                del waiting[namespace]
+            elif room.take(found[2]):
+                seqs.append(found[1])
+                turns.served(namespace)
+    return seqs
+
+
+def _due(tx: Transaction, lane: str, now: datetime, page: int) -> Iterator[tuple[int, int, str]]:
+    """(due, seq, lane) in order, read page by page so that many lanes at once cost little."""
+    due_ms, seq = 0, 0
+    while rows := tx.rows(SQL["due_of_lane"], lane=lane, now=to_ms(now), due_ms=due_ms, seq=seq, most=page):
+        for due_ms, seq in rows:
+            yield due_ms, seq, lane
+
+
+def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetime) -> list[Leased]:
+    chosen = json_array(seqs)
+    tx.run(SQL["lease"], owner=grant.owner, until=grant.until, seqs=chosen)
+    leased, log = [], []
+    for row in tx.stream(SQL["leased"], chosen):
+        endpoint = _endpoint(row)
+        message = message_of(row)
+        leased.append(Leased(message, row["retried"], row["lease"], row["lane"], endpoint))
+        url = endpoint.url if endpoint else row["url"]
+        log.append(log_row(message.namespace, row["seq"], to_ms(now), LogState.ACTIVE, url))
+        tx.touch_lane(row["lane"])
+    tx.insert(SQL["insert_log"], log)
+    return leased
+
+
+def _endpoint(row: Row) -> Endpoint | None:
+    if row["endpoint"] is None:
+        return None
+    spec = spec_of(Kind.ENDPOINT, bool(row["rejected"]), row["spec"])
+    return spec if isinstance(spec, Endpoint) else None
+
+
+def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[str, Row]:
+    """The rows, by message id, of those leases that are still in force."""
+    given = json_array([item.message.id, item.lease] for item in leased)
+    return {row["id"]: row for row in tx.rows(SQL["held_by_lease"], given)}
+
+
+def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[bool]:
+    held = fenced(tx, leased)
+    tx.run(SQL["renew"], until=until, seqs=json_array(row["seq"] for row in held.values()))
+    return [item.message.id in held for item in leased]
+
+
+def release(tx: Transaction, leased: Sequence[Leased]) -> None:
+    rows = list(fenced(tx, leased).values())
+    _give_back(tx, rows)
+    tx.run(SQL["forget_activity"], json_array(row["seq"] for row in rows))
+
+
+def void(tx: Transaction, owner: str) -> int:
+    rows = tx.rows(SQL["foreign"], owner=owner)
+    _give_back(tx, rows)
+    return len(rows)
+
+
+def _give_back(tx: Transaction, rows: Sequence[Row]) -> None:
+    if not rows:
+        return
+    tx.run(SQL["unlease"], json_array(row["seq"] for row in rows))
+    for row in rows:
+        tx.touch_lane(row["lane"])

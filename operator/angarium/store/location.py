@@ -1,0 +1,55 @@
+"""Where a database may lie: in a folder that exists, and never on a network file system (SQLite's locks fail there)."""
+
+import os
+from pathlib import Path
+
+from angarium.domain.errors import StoreUnusable
+
+_MOUNTS = Path("/proc/self/mountinfo")
+# Types as the kernel writes them in mountinfo.
+_NETWORK = frozenset(
+    {"9p", "afs", "beegfs", "ceph", "cifs", "coda", "gfs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs"}
+    | {"nfs4", "ocfs2", "orangefs", "pvfs2", "smb", "smb2", "smb3", "smbfs"}
+    | {"fuse.cephfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs", "fuse.s3fs", "fuse.sshfs"}
+)
+
+
+def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
+    """Raises StoreUnusable if the folder is missing or not writable, or lies on a network file system."""
+    folder = database.parent
+    if database.is_dir():
+        raise StoreUnusable(f"{database} is a folder; name the database file in it")
+    if not folder.is_dir():
+        raise StoreUnusable(f"the folder {folder} of the database does not exist; create it")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreUnusable(f"the folder {folder} of the database is not writable by this user; change its owner")
+    kind = file_system_of(database.resolve(), mounts)
+    if kind in _NETWORK:
+        raise StoreUnusable(
+            f"the database {database} lies on a network file system ({kind}), where its locks cannot be trusted; "
+            "use a local or block volume"
+        )
+
+
+def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str | None:
+    """The type of the file system that holds an absolute path; None where the system does not tell."""
+    if not mounts.exists():
+        return None
+    found: tuple[int, str] | None = None
+    for line in mounts.read_text("utf-8", "replace").splitlines():
+        left, separator, right = line.partition(" - ")
+        fields = left.split()
+        if not separator or len(fields) < 5:
+            continue
+        point = Path(_unescaped(fields[4]))
+        # A later mount on the same point hides the earlier one.
+        if path.is_relative_to(point) and (found is None or len(point.parts) >= found[0]):
+            found = len(point.parts), right.split()[0]
+    return found[1] if found else None
+
+
+def _unescaped(text: str) -> str:
+    """mountinfo writes blanks, tabs, line feeds and backslashes as three octal digits (proc(5))."""
+    for code in ("\\040", "\\011", "\\012", "\\134"):
+        text = text.replace(code, chr(int(code[1:], 8)))
+    return text

@@ -1,0 +1,40 @@
+"""Holds `<database>.lock` for life, so that two programs never write one database."""
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from angarium.domain.errors import StoreUnusable
+
+
+class FileLock:
+    """An exclusive flock. The file stays behind: removing it would let two programs lock two different files."""
+
+    def __init__(self, database: Path) -> None:
+        """Raises StoreUnusable at once if another program, or another store of this one, holds the lock."""
+        self._path = database.with_name(database.name + ".lock")
+        try:
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise StoreUnusable(
+                f"cannot create {self._path}: {error.strerror}; the folder of the database must exist and be writable"
+            ) from error
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            os.close(self._descriptor)
+            raise StoreUnusable(
+                f"the database {database} is used by another Angarium (pid {holder}); "
+                "stop that one first, or give this one a database of its own"
+            ) from error
+        self._write_pid()
+
+    def release(self) -> None:
+        os.close(self._descriptor)
+
+    def _write_pid(self) -> None:
+        with contextlib.suppress(OSError):  # the pid is a hint for people; a full disk must not stop a start
+            os.ftruncate(self._descriptor, 0)
+            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)

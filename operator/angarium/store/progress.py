@@ -1,0 +1,138 @@
+"""What the statuses of Schedules, Endpoints and Topics show, read for many objects with a few statements."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+
+from angarium.domain.declarations import Kind, ObjectRef, Schedule, Topic
+from angarium.domain.fanout import Member, members_of
+from angarium.domain.messages import MessageState
+from angarium.domain.slots import occurrence_after
+from angarium.domain.views import AttemptView, Backlog, EndpointView, MemberView, RunView, ScheduleView, TopicView
+from angarium.store.catalog import NamespaceCatalog, many
+from angarium.store.rows import names, run_of, spec_of
+from angarium.store.statements import load
+from angarium.store.times import from_ms, optional_time
+from angarium.store.transaction import Row, Session, json_array
+
+SQL = load("views")
+_MOST_MEMBERS = 100
+_MOST_ATTEMPTS = 5
+
+
+def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
+    rows = session.rows(SQL["schedules"], json_array(names(refs)))
+    specs = {row["uid"]: spec_of(Kind.SCHEDULE, bool(row["rejected"]), row["spec"]) for row in rows}
+    runs = _runs(session, [(row["uid"], row["runs"] - _limit(specs[row["uid"]])) for row in rows])
+    return {
+        ObjectRef(Kind.SCHEDULE, row["namespace"], row["name"]): _schedule_view(
+            row, specs[row["uid"]], runs.get(row["uid"], ())
+        )
+        for row in rows
+    }
+
+
+def _limit(spec: object) -> int:
+    return spec.history_limit if isinstance(spec, Schedule) else 0
+
+
+def _schedule_view(row: Row, spec: object, runs: Sequence[RunView]) -> ScheduleView:
+    next_slot = None
+    if isinstance(spec, Schedule) and not spec.suspend and not row["completed"]:
+        next_slot = occurrence_after(spec.timing, from_ms(row["considered_ms"]))
+    return ScheduleView(
+        next_slot=next_slot,
+        last_slot=optional_time(row["last_slot_ms"]),
+        last_success=optional_time(row["last_success_ms"]),
+        last_failure=optional_time(row["last_failure_ms"]),
+        skipped=row["skipped"],
+        completed=bool(row["completed"]),
+        runs=tuple(runs),
+    )
+
+
+def _runs(session: Session, wanted: Sequence[tuple[str, int]]) -> Mapping[str, Sequence[RunView]]:
+    """By uid, newest first: the runs numbered higher than given."""
+    rows = session.rows(SQL["runs"], json_array(wanted))
+    members = _members(session, [row["seq"] for row in rows])
+    runs: defaultdict[str, list[RunView]] = defaultdict(list)
+    for row in rows:
+        run = RunView(run_of(row), tuple(members[row["seq"]]), row["reason"], row["error"])
+        runs[row["schedule_uid"]].append(run)
+    return runs
+
+
+def _members(session: Session, runs: Sequence[int]) -> Mapping[int, Sequence[MemberView]]:
+    rows = session.rows(SQL["members"], runs=json_array(runs), most=_MOST_MEMBERS)
+    attempts = _attempts(session, [(row["seq"], row["attempts"] - _MOST_ATTEMPTS) for row in rows])
+    members: defaultdict[int, list[MemberView]] = defaultdict(list)
+    for row in rows:
+        members[row["run"]].append(_member(row, attempts[row["seq"]]))
+    return members
+
+
+def _member(row: Row, attempts: Sequence[AttemptView]) -> MemberView:
+    state = MessageState(row["state"])
+    waits = state in (MessageState.WAITING, MessageState.RETRYING)
+    return MemberView(
+        name=row["endpoint_name"] or "",
+        message_id=row["id"],
+        state=state,
+        attempts=row["attempts"],
+        attempts_allowed=row["max_retries"] + 1,
+        next_attempt_at=from_ms(row["due_ms"]) if waits else None,
+        finished_at=optional_time(row["finished_ms"]),
+        recent_attempts=tuple(attempts),
+    )
+
+
+def _attempts(session: Session, wanted: Sequence[tuple[int, int]]) -> Mapping[int, Sequence[AttemptView]]:
+    attempts: defaultdict[int, list[AttemptView]] = defaultdict(list)
+    for row in session.stream(SQL["attempts"], json_array(wanted)):
+        attempts[row["message"]].append(_attempt(row))
+    return attempts
+
+
+def _attempt(row: Row) -> AttemptView:
+    duration = timedelta(microseconds=row["duration_us"])
+    return AttemptView(row["number"], from_ms(row["time_ms"]), duration, row["status"], row["error"])
+
+
+def endpoint_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, EndpointView]:
+    return {
+        ObjectRef(Kind.ENDPOINT, row["namespace"], row["name"]): (
+            EndpointView(_attempt(row), row["message_id"], row["failures"]) if row["number"] else EndpointView()
+        )
+        for row in session.rows(SQL["endpoints"], json_array(names(refs)))
+    }
+
+
+def topic_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, TopicView]:
+    catalogs: dict[str, NamespaceCatalog] = {}
+    views = {}
+    for ref, declared in many(session, refs).items():
+        if isinstance(declared.spec, Topic):
+            catalog = catalogs.setdefault(ref.namespace, NamespaceCatalog(session, ref.namespace))
+            members, missing = members_of(declared.spec, catalog)
+            views[ref] = TopicView(tuple(map(_place, members)), tuple(missing))
+        elif ref.kind is Kind.TOPIC:
+            views[ref] = TopicView()
+    return views
+
+
+def _place(member: Member) -> tuple[str, str]:
+    target = member.endpoint.ref.name if member.endpoint else member.url or ""
+    return (member.name or target, target)
+
+
+def backlog(session: Session) -> Backlog:
+    tenants, delivering = session.row(SQL["tenants"]), session.row(SQL["delivering"])
+    oldest = session.row(SQL["oldest_due"])
+    assert tenants is not None and delivering is not None and oldest is not None
+    return Backlog(
+        waiting=tenants["waiting"] - delivering["delivering"],
+        delivering=delivering["delivering"],
+        dead_letters=tenants["dead_letters"],
+        oldest_due=optional_time(oldest["due_ms"]),
+        by_kind={row["kind"]: row["count"] for row in session.rows(SQL["kinds"])},
+    )

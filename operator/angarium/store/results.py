@@ -1,0 +1,108 @@
+"""Writes how attempts ended: states, attempts, log entries, dead letters and what an Endpoint's status tells."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, Result
+from angarium.store.intake import SQL
+from angarium.store.journal import LogRow, error_row, log_row
+from angarium.store.leases import fenced
+from angarium.store.rows import attempt_row, error_text, response_row
+from angarium.store.times import due_to_ms, to_ms
+from angarium.store.transaction import Row, Transaction, json_array
+
+_ENDS = {Result.DELIVERED: MessageState.DELIVERED, Result.FAILED: MessageState.FAILED}
+
+
+def record(tx: Transaction, outcomes: Sequence[Outcome], now: datetime) -> list[bool]:
+    held = fenced(tx, (outcome.leased for outcome in outcomes))
+    ledger = _Ledger(tx, now)
+    written = []
+    for outcome in outcomes:
+        row = held.pop(outcome.leased.message.id, None)
+        written.append(row is not None)
+        if row is not None:
+            ledger.enter(outcome, row)
+    ledger.store()
+    return written
+
+
+class _Ledger:
+    """Collects the rows of many outcomes; `store` writes them with a few statements."""
+
+    def __init__(self, tx: Transaction, now: datetime) -> None:
+        self._tx = tx
+        self._now = now
+        self._now_ms = to_ms(now)
+        self._changes: list[list[Any]] = []
+        self._attempts: list[tuple[Any, ...]] = []
+        self._log: list[LogRow] = []
+        self._dead: list[tuple[Any, ...]] = []
+        self._postponed: list[int] = []
+        self._deliveries: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def enter(self, outcome: Outcome, row: Row) -> None:
+        if outcome.attempt is not None:
+            self._enter_attempt(outcome, outcome.attempt, row["seq"])
+        end = _ENDS.get(outcome.result)
+        if end is not None:
+            self._changes.append([row["seq"], end.value, outcome.leased.retried, None, self._now_ms])
+            self._tx.end(outcome.leased.message.namespace, row["run"], end, self._now)
+            return
+        self._tx.touch_lane(row["lane"])
+        retried = outcome.leased.retried + (outcome.result is Result.RETRY)
+        state = MessageState.RETRYING if retried else MessageState.WAITING
+        due_ms = due_to_ms(outcome.next_at) if outcome.next_at else self._now_ms
+        self._changes.append([row["seq"], state.value, retried, due_ms, None])
+        if outcome.result is Result.POSTPONED:
+            self._postponed.append(row["seq"])
+
+    def store(self) -> None:
+        tx = self._tx
+        tx.run(SQL["forget_activity"], json_array(self._postponed))
+        tx.run(SQL["change"], json_array(self._changes))
+        tx.insert(SQL["insert_attempt"], self._attempts)
+        tx.insert(SQL["insert_log"], self._log)
+        tx.insert(SQL["insert_dead_letter"], self._dead)
+        for delivery in self._deliveries.values():
+            tx.run(SQL["note_delivery"], **delivery)
+
+    def _enter_attempt(self, outcome: Outcome, attempt: Attempt, seq: int) -> None:
+        message = outcome.leased.message
+        self._attempts.append((seq, *attempt_row(attempt)))
+        self._log += self._entries(outcome, attempt, seq)
+        if outcome.result is Result.FAILED:
+            error, response = error_text(attempt), response_row(attempt.response)
+            self._dead.append((message.namespace, self._now_ms, seq, attempt.url, error, *response))
+            self._tx.charge(message.namespace, dead_letters=1)
+        if message.endpoint is not None:
+            self._note(message.namespace, message.endpoint, outcome, attempt)
+
+    def _entries(self, outcome: Outcome, attempt: Attempt, seq: int) -> list[LogRow]:
+        namespace, now_ms, url = outcome.leased.message.namespace, self._now_ms, attempt.url
+        if outcome.result is Result.DELIVERED:
+            return [log_row(namespace, seq, now_ms, LogState.DELIVERED, url)]
+        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, error_text(attempt), attempt.response)
+        if outcome.result is Result.FAILED:
+            return [error, log_row(namespace, seq, now_ms, LogState.FAILED, url)]
+        next_ms = due_to_ms(outcome.next_at) if outcome.next_at else None
+        return [error, log_row(namespace, seq, now_ms, LogState.RETRY, url, next_ms)]
+
+    def _note(self, namespace: str, name: str, outcome: Outcome, attempt: Attempt) -> None:
+        """Sum up per Endpoint: the last attempt, and failures since the last 2xx."""
+        before = self._deliveries.get((namespace, name), {"failures": 0, "delivered": False})
+        delivered = outcome.result is Result.DELIVERED
+        number, time_ms, duration_us, status, error = attempt_row(attempt)
+        self._deliveries[namespace, name] = {
+            "namespace": namespace,
+            "name": name,
+            "delivered": delivered or before["delivered"],
+            "failures": 0 if delivered else before["failures"] + 1,
+            "message_id": outcome.leased.message.id,
+            "number": number,
+            "time_ms": time_ms,
+            "duration_us": duration_us,
+            "status": status,
+            "error": error,
+        }

@@ -1,0 +1,153 @@
+"""Turns rows into domain values and back. Specs and header lists are JSON, by the shape of their dataclasses."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, cast
+
+import msgspec
+
+from angarium.domain.declarations import (
+    Declared,
+    Endpoint,
+    Header,
+    Kind,
+    ObjectRef,
+    Rejection,
+    Schedule,
+    Spec,
+    Token,
+    Topic,
+)
+from angarium.domain.messages import Attempt, Message, Response, Run, Trigger
+from angarium.store.times import MILLISECOND, from_ms, optional_time, to_ms
+from angarium.store.transaction import Row
+
+_MICROSECOND = timedelta(microseconds=1)
+_SPECS = {Kind.ENDPOINT: Endpoint, Kind.TOPIC: Topic, Kind.SCHEDULE: Schedule, Kind.TOKEN: Token}
+_DECODERS: dict[Kind, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(spec) for kind, spec in _SPECS.items()}
+_REJECTION = msgspec.json.Decoder(Rejection)
+_HEADERS = msgspec.json.Decoder(tuple[Header, ...])
+_RESPONSE_HEADERS = msgspec.json.Decoder(tuple[tuple[str, str], ...])
+_LABELS = msgspec.json.Decoder(dict[str, str])
+_TEXTS = msgspec.json.Decoder(tuple[str, ...])
+encode = msgspec.json.encode
+
+
+def spec_of(kind: Kind, rejected: bool, spec: bytes) -> Spec | Rejection:
+    """Decodes the spec column. Endpoints and Topics, which every message asks for, are kept decoded."""
+    if rejected:
+        return _REJECTION.decode(spec)
+    if kind in (Kind.SCHEDULE, Kind.TOKEN):
+        return cast(Spec, _DECODERS[kind].decode(spec))
+    return _kept(kind, spec)
+
+
+@lru_cache(maxsize=512)
+def _kept(kind: Kind, spec: bytes) -> Spec:
+    return cast(Spec, _DECODERS[kind].decode(spec))
+
+
+def declared_of(row: Row) -> Declared:
+    kind = Kind(row["kind"])
+    return Declared(
+        ref=ObjectRef(kind, row["namespace"], row["name"]),
+        uid=row["uid"],
+        generation=row["generation"],
+        fingerprint=row["fingerprint"],
+        created_at=from_ms(row["created_ms"]),
+        spec=spec_of(kind, bool(row["rejected"]), row["spec"]),
+        labels=_LABELS.decode(row["labels"]),
+        run_now=row["run_now"],
+        last_slot=optional_time(row["last_slot_ms"]),
+    )
+
+
+def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[Any]:
+    """The columns of `messages` that are frozen at acceptance, in the order of the insert statement."""
+    return [
+        seq,
+        message.id,
+        message.namespace,
+        lane,
+        message.url,
+        message.endpoint,
+        message.endpoint_name,
+        message.topic,
+        message.run.schedule.name if message.run else None,
+        run,
+        encode(message.labels).decode() if message.labels else None,
+        message.caller_ip,
+        message.method,
+        encode(message.headers),
+        message.timeout // MILLISECOND,
+        message.max_retries,
+        message.retry_delay,
+        to_ms(message.created_at),
+        to_ms(message.not_before),
+    ]
+
+
+def message_of(row: Row) -> Message:
+    """From a row of the view `message_rows`."""
+    return Message(
+        id=row["id"],
+        namespace=row["namespace"],
+        url=row["url"],
+        endpoint=row["endpoint"],
+        method=row["method"],
+        headers=_HEADERS.decode(row["headers"]),
+        body=row["body"] or b"",
+        timeout=timedelta(milliseconds=row["timeout_ms"]),
+        max_retries=row["max_retries"],
+        retry_delay=row["retry_delay"],
+        created_at=from_ms(row["created_ms"]),
+        not_before=from_ms(row["not_before_ms"]),
+        labels=_TEXTS.decode(row["labels"]) if row["labels"] else (),
+        caller_ip=row["caller_ip"],
+        topic=row["topic"],
+        endpoint_name=row["endpoint_name"],
+        run=run_of(row) if row["run_id"] else None,
+    )
+
+
+def run_of(row: Row) -> Run:
+    return Run(
+        id=row["run_id"],
+        schedule=ObjectRef(Kind.SCHEDULE, row["namespace"], row["schedule"]),
+        schedule_uid=row["schedule_uid"],
+        slot=from_ms(row["slot_ms"]),
+        trigger=Trigger(row["trigger"]),
+    )
+
+
+def response_row(response: Response | None) -> tuple[Any, ...]:
+    """(status, headers, body) as columns."""
+    if response is None:
+        return (None, None, None)
+    return (response.status, encode(response.headers), response.body)
+
+
+def response_of(row: Row) -> Response | None:
+    if row["response_status"] is None:
+        return None
+    return Response(row["response_status"], _RESPONSE_HEADERS.decode(row["response_headers"]), row["response_body"])
+
+
+def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
+    """(number, time, duration, status, error) as columns."""
+    status = attempt.response.status if attempt.response else 0
+    duration = attempt.duration // _MICROSECOND
+    return (attempt.number, to_ms(attempt.started_at), duration, status, error_text(attempt))
+
+
+def error_text(attempt: Attempt) -> str:
+    """`<reason>: <text>`, so that one text tells both a person and a status."""
+    if not attempt.reason or attempt.error.startswith(attempt.reason):
+        return attempt.error
+    return f"{attempt.reason}: {attempt.error}"
+
+
+def names(refs: Sequence[ObjectRef]) -> list[tuple[str, str, str]]:
+    """Refs as the rows [kind, namespace, name] of a JSON parameter."""
+    return [(ref.kind.value, ref.namespace, ref.name) for ref in refs]

@@ -1,0 +1,116 @@
+-- name: newest
+SELECT coalesce(max(seq), 0) AS seq FROM messages;
+
+-- name: insert
+INSERT INTO messages (
+    seq, id, namespace, lane, url, endpoint, endpoint_name, topic, schedule, run, labels, caller_ip, method, headers,
+    timeout_ms, max_retries, retry_delay, created_ms, not_before_ms, state, retried, due_ms, lease, owner, lease_until
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_body
+INSERT INTO bodies (message, body) VALUES (?, ?);
+
+-- name: insert_log
+INSERT INTO log (
+    namespace, time_ms, state, message, url, error, next_ms, response_status, response_headers, response_body
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_attempt
+INSERT OR REPLACE INTO attempts (message, number, time_ms, duration_us, status, error) VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: insert_dead_letter
+INSERT INTO dead_letters (
+    namespace, created_ms, message, url, error, response_status, response_headers, response_body
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: due_lanes
+-- Lanes with a due message that nothing holds back, oldest first.
+SELECT l.lane, l.namespace FROM lanes AS l
+WHERE l.due_ms <= :now
+    AND l.lane NOT IN (SELECT value FROM json_each(:closed))
+    AND (l.endpoint IS NULL OR EXISTS (
+        SELECT 1 FROM declared AS d
+        WHERE d.kind = 'Endpoint' AND d.namespace = l.namespace AND d.name = l.endpoint AND d.held = 0
+    ))
+ORDER BY l.due_ms;
+
+-- name: next_due
+SELECT l.due_ms FROM lanes AS l
+WHERE l.due_ms > :now
+    AND (l.endpoint IS NULL OR EXISTS (
+        SELECT 1 FROM declared AS d
+        WHERE d.kind = 'Endpoint' AND d.namespace = l.namespace AND d.name = l.endpoint AND d.held = 0
+    ))
+ORDER BY l.due_ms LIMIT 1;
+
+-- name: due_of_lane
+SELECT due_ms, seq FROM messages
+WHERE lane = :lane AND state IN ('Waiting', 'Retrying') AND due_ms <= :now AND (due_ms, seq) > (:due_ms, :seq)
+ORDER BY due_ms, seq LIMIT :most;
+
+-- name: lease
+UPDATE messages SET state = 'Delivering', lease = lease + 1, owner = :owner, lease_until = :until
+WHERE seq IN (SELECT value FROM json_each(:seqs));
+
+-- name: leased
+SELECT m.*, d.kind, d.rejected, d.spec FROM json_each(?) AS wanted
+CROSS JOIN message_rows AS m ON m.seq = wanted.value
+LEFT JOIN declared AS d ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint
+ORDER BY wanted.key;
+
+-- name: expired
+SELECT seq, lane FROM messages WHERE state = 'Delivering' AND owner = :owner AND lease_until < :now;
+
+-- name: foreign
+SELECT seq, lane FROM messages WHERE state = 'Delivering' AND owner <> :owner;
+
+-- name: unlease
+-- Due at once: the due time has passed, or it would not have been leased.
+UPDATE messages SET state = iif(retried > 0, 'Retrying', 'Waiting'), owner = NULL, lease_until = NULL
+WHERE seq IN (SELECT value FROM json_each(?));
+
+-- name: held_by_lease
+-- Rows of the parameter: [id, lease].
+SELECT m.id, m.seq, m.lane, m.run FROM json_each(?) AS given
+CROSS JOIN messages AS m ON m.id = given.value ->> 0
+WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
+
+-- name: renew
+UPDATE messages SET lease_until = :until WHERE seq IN (SELECT value FROM json_each(:seqs));
+
+-- name: forget_activity
+-- The newest log entries say that an attempt runs; none did.
+DELETE FROM log WHERE id IN (
+    SELECT (SELECT max(l.id) FROM log AS l WHERE l.message = given.value) FROM json_each(?) AS given
+) AND state = 'ACTIVE';
+
+-- name: change
+-- Rows of the parameter: [seq, state, retried, due_ms, finished_ms]; a NULL due_ms leaves it.
+UPDATE messages SET
+    state = given.value ->> 1,
+    retried = given.value ->> 2,
+    due_ms = coalesce(given.value ->> 3, due_ms),
+    finished_ms = given.value ->> 4,
+    aging_ms = given.value ->> 4,
+    owner = NULL,
+    lease_until = NULL
+FROM json_each(?) AS given
+WHERE messages.seq = given.value ->> 0;
+
+-- name: note_delivery
+-- A new Endpoint under the name of an old one begins at zero.
+INSERT INTO endpoint_stats (
+    namespace, name, uid, failures, message_id, number, time_ms, duration_us, status, error
+)
+SELECT d.namespace, d.name, d.uid, :failures, :message_id, :number, :time_ms, :duration_us, :status, :error
+FROM declared AS d
+WHERE d.kind = 'Endpoint' AND d.namespace = :namespace AND d.name = :name AND d.deleted_ms IS NULL
+ON CONFLICT (namespace, name) DO UPDATE SET
+    failures = iif(:delivered OR uid <> excluded.uid, 0, failures) + excluded.failures,
+    uid = excluded.uid, message_id = excluded.message_id, number = excluded.number, time_ms = excluded.time_ms,
+    duration_us = excluded.duration_us, status = excluded.status, error = excluded.error;
+
+-- name: live_of_run
+SELECT m.seq, m.id, m.namespace, m.lane, m.run, m.retried, m.url, m.endpoint
+FROM messages AS m
+WHERE m.run = ? AND m.finished_ms IS NULL ORDER BY m.seq;

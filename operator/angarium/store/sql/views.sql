@@ -1,0 +1,52 @@
+-- name: schedules
+SELECT d.kind, d.namespace, d.name, d.rejected, d.spec, s.* FROM json_each(?) AS ref
+CROSS JOIN declared AS d ON d.kind = 'Schedule' AND d.namespace = ref.value ->> 1 AND d.name = ref.value ->> 2
+CROSS JOIN schedules AS s ON s.uid = d.uid;
+
+-- name: runs
+-- Rows of the parameter: [schedule_uid, number after which runs are wanted].
+SELECT r.seq, r.id AS run_id, r.namespace, r.schedule, r.schedule_uid, r.slot_ms, r.trigger, r.reason, r.error
+FROM json_each(?) AS wanted
+CROSS JOIN runs AS r ON r.schedule_uid = wanted.value ->> 0 AND r.number > wanted.value ->> 1
+ORDER BY r.schedule_uid, r.number DESC;
+
+-- name: members
+-- At most :most messages per run, failed ones first.
+SELECT * FROM (
+    SELECT m.seq, m.id, m.run, m.endpoint_name, m.state, m.max_retries, m.due_ms, m.finished_ms,
+        (SELECT coalesce(max(a.number), 0) FROM attempts AS a WHERE a.message = m.seq) AS attempts,
+        row_number() OVER (
+            PARTITION BY m.run
+            ORDER BY CASE m.state WHEN 'Failed' THEN 0 WHEN 'Retrying' THEN 1 ELSE 2 END, m.seq
+        ) AS place
+    FROM json_each(:runs) AS wanted
+    CROSS JOIN messages AS m ON m.run = wanted.value
+)
+WHERE place <= :most
+ORDER BY run, place;
+
+-- name: attempts
+-- Rows of the parameter: [message, number after which attempts are wanted].
+SELECT a.message, a.number, a.time_ms, a.duration_us, a.status, a.error
+FROM json_each(?) AS wanted
+CROSS JOIN attempts AS a ON a.message = wanted.value ->> 0 AND a.number > wanted.value ->> 1
+ORDER BY a.message, a.number;
+
+-- name: endpoints
+SELECT d.namespace, d.name, t.failures, t.message_id, t.number, t.time_ms, t.duration_us, t.status, t.error
+FROM json_each(?) AS ref
+CROSS JOIN declared AS d ON d.kind = 'Endpoint' AND d.namespace = ref.value ->> 1 AND d.name = ref.value ->> 2
+LEFT JOIN endpoint_stats AS t ON t.namespace = d.namespace AND t.name = d.name AND t.uid = d.uid
+WHERE d.deleted_ms IS NULL;
+
+-- name: tenants
+SELECT coalesce(sum(waiting), 0) AS waiting, coalesce(sum(dead_letters), 0) AS dead_letters FROM usage;
+
+-- name: delivering
+SELECT count(*) AS delivering FROM messages WHERE state = 'Delivering';
+
+-- name: oldest_due
+SELECT min(due_ms) AS due_ms FROM lanes;
+
+-- name: kinds
+SELECT kind, count(*) AS count FROM declared WHERE deleted_ms IS NULL GROUP BY kind;

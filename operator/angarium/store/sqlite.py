@@ -1,0 +1,213 @@
+"""The Store on one SQLite file: each method hands an operation to the writer or to a reader and awaits it."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from angarium.domain.credentials import Credential, SigningKeys
+from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.errors import AngariumError
+from angarium.domain.firing import DueSchedules, Fired, Firing
+from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Publication
+from angarium.domain.ports import Clock, Limits, Retention, Version
+from angarium.domain.views import (
+    Backlog,
+    DeadLetter,
+    EndpointView,
+    HistoryFilter,
+    LogEntry,
+    MessageView,
+    Page,
+    ScheduleView,
+    TopicView,
+)
+from angarium.store import catalog, credentials, history, housekeeping, intake, leases, progress, results, runs, tenants
+from angarium.store.connection import open_reader, open_writer
+from angarium.store.intake import Terms
+from angarium.store.location import check_location
+from angarium.store.lock import FileLock
+from angarium.store.readers import Readers
+from angarium.store.transaction import Session, Transaction
+from angarium.store.writer import Writer
+
+T = TypeVar("T")
+_READERS = 2
+
+
+def open_store(
+    path: Path | None, *, limits: Limits, new_id: Callable[[datetime], str], clock: Clock, retention: Retention
+) -> "SqliteStore":
+    """Open the database file, creating it if need be; None: a temporary one that goes when it is closed.
+
+    Raises StoreUnusable if the file cannot be used or another program uses it.
+    """
+    return SqliteStore(path, Terms(limits, new_id), clock, retention)
+
+
+class SqliteStore:
+    """Implements `domain.ports.Store`. May be called from any loop or thread."""
+
+    def __init__(self, path: Path | None, terms: Terms, clock: Clock, retention: Retention) -> None:
+        self._terms = terms
+        self._clock = clock
+        self._retention = retention
+        self._turns = leases.Turns()
+        self._credentials_version = 0
+        self._temporary = Path(tempfile.mkdtemp(prefix="angarium-")) if path is None else None
+        database = path or Path(self._temporary or "") / "angarium.db"
+        check_location(database)
+        self._lock = FileLock(database)
+        try:
+            connection = open_writer(database, durable=path is not None)
+            self._readers = Readers([open_reader(database) for _ in range(_READERS)])
+        except AngariumError:
+            self._lock.release()
+            raise
+        self._connection = connection
+        self._writer = Writer(connection, clock)
+
+    # Declared objects
+
+    async def known(self, ref: ObjectRef) -> Version | None:
+        return await self._read(partial(catalog.known, ref=ref))
+
+    async def declared(self, ref: ObjectRef) -> Declared | None:
+        return await self._read(partial(catalog.declared, ref=ref))
+
+    async def catalog(self, kind: Kind, namespace: str | None = None) -> Sequence[Declared]:
+        return await self._read(partial(catalog.catalog, kind=kind, namespace=namespace))
+
+    async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:
+        return await self._read(partial(catalog.dependents, refs=refs))
+
+    async def apply(self, declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
+        operation = partial(catalog.apply, objects=declared, now=now)
+        return await self._write(operation, self._credentials_changed)
+
+    async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
+        return await self._write(partial(catalog.remove, refs=refs, now=now), self._credentials_changed)
+
+    # Tokens and signing keys
+
+    def credentials_version(self) -> int:
+        return self._credentials_version
+
+    async def credentials(self) -> Sequence[Credential]:
+        return await self._read(credentials.credentials)
+
+    async def put_credential(self, credential: Credential) -> None:
+        operation = partial(credentials.put_credential, credential=credential)
+        await self._write(operation, self._credentials_changed)
+
+    async def revoke_credential(self, namespace: str, name: str) -> None:
+        operation = partial(credentials.revoke_credential, namespace=namespace, name=name)
+        await self._write(operation, self._credentials_changed)
+
+    async def signing_keys(self) -> Mapping[str, SigningKeys]:
+        return await self._read(credentials.signing_keys)
+
+    async def put_signing_keys(self, namespace: str, keys: SigningKeys, *, replace: bool) -> SigningKeys:
+        operation = partial(credentials.put_signing_keys, namespace=namespace, keys=keys, replace=replace)
+        return await self._write(operation, self._credentials_changed)
+
+    # Messages
+
+    async def accept(
+        self, publications: Sequence[Publication], grant: LeaseGrant | None
+    ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
+        return await self._write(partial(intake.accept, publications=publications, grant=grant, terms=self._terms))
+
+    async def claim(self, grant: LeaseGrant, now: datetime) -> Claim:
+        monotonic = self._clock.monotonic()
+        return await self._write(partial(leases.claim, grant=grant, now=now, monotonic=monotonic, turns=self._turns))
+
+    async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
+        return await self._write(partial(results.record, outcomes=outcomes, now=now))
+
+    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[bool]:
+        return await self._write(partial(leases.renew, leased=leased, until=until))
+
+    async def release(self, leased: Sequence[Leased]) -> None:
+        await self._write(partial(leases.release, leased=leased))
+
+    async def void_leases(self, owner: str) -> int:
+        return await self._write(partial(leases.void, owner=owner))
+
+    # Schedules
+
+    async def due_schedules(self, now: datetime, limit: int) -> DueSchedules:
+        return await self._read(partial(runs.due_schedules, now=now, limit=limit))
+
+    async def fire(self, firings: Sequence[Firing], grant: LeaseGrant | None) -> Sequence[Fired]:
+        return await self._write(partial(runs.fire, firings=firings, grant=grant, terms=self._terms))
+
+    # Reading
+
+    async def message(self, namespace: str, message_id: str, now: datetime) -> MessageView | None:
+        operation = partial(history.message, namespace=namespace, message_id=message_id, now=now)
+        return await self._read(partial(operation, retention=self._retention))
+
+    async def log(self, where: HistoryFilter) -> Page[LogEntry]:
+        return await self._read(partial(history.log, where=where))
+
+    async def dead_letters(self, where: HistoryFilter) -> Page[DeadLetter]:
+        return await self._read(partial(history.dead_letters, where=where))
+
+    async def schedule_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
+        return await self._read(partial(progress.schedule_views, refs=refs))
+
+    async def endpoint_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, EndpointView]:
+        return await self._read(partial(progress.endpoint_views, refs=refs))
+
+    async def topic_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, TopicView]:
+        return await self._read(partial(progress.topic_views, refs=refs))
+
+    async def backlog(self) -> Backlog:
+        return await self._read(progress.backlog)
+
+    # Housekeeping
+
+    async def fail_orphans(
+        self, deleted_before: datetime, now: datetime, limit: int
+    ) -> Mapping[ObjectRef, Sequence[str]]:
+        operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, limit=limit)
+        return await self._write(operation)
+
+    async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
+        return await self._write(partial(housekeeping.purge, retention=retention, now=now, limit=limit))
+
+    async def purge_namespace(self, namespace: str, now: datetime) -> None:
+        await self._write(partial(tenants.close, namespace=namespace), self._credentials_changed)
+        while await self._write(partial(tenants.clear, namespace=namespace)):
+            pass
+
+    # Life
+
+    def beat(self) -> float:
+        return self._writer.beat()
+
+    async def close(self) -> None:
+        """Finish what is under way and let go of the file. May be called twice."""
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        if self._writer.close():
+            self._readers.close()
+            self._connection.close()
+            self._lock.release()
+            if self._temporary is not None:
+                shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _credentials_changed(self) -> None:
+        self._credentials_version += 1
+
+    async def _read(self, operation: Callable[[Session], T]) -> T:
+        return await asyncio.wrap_future(self._readers.submit(operation))
+
+    async def _write(self, operation: Callable[[Transaction], T], committed: Callable[[], None] | None = None) -> T:
+        return await asyncio.wrap_future(self._writer.submit(operation, committed))

@@ -1,0 +1,28 @@
+"""Times as the database keeps them: whole milliseconds since 1970, UTC."""
+
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MILLISECOND = timedelta(milliseconds=1)
+
+
+def to_ms(time: datetime) -> int:
+    """Rounded down."""
+    return (time - _EPOCH) // MILLISECOND
+
+
+def due_to_ms(time: datetime) -> int:
+    """Rounded up, so that nothing is due before its time."""
+    return -((_EPOCH - time) // MILLISECOND)
+
+
+def from_ms(ms: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=ms)
+
+
+def optional_ms(time: datetime | None) -> int | None:
+    return None if time is None else to_ms(time)
+
+
+def optional_time(ms: int | None) -> datetime | None:
+    return None if ms is None else from_ms(ms)

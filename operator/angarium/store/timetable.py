@@ -1,0 +1,66 @@
+"""Keeps each Schedule's state in step with its declaration: when it is looked at next, and from when on it counts."""
+
+from datetime import datetime
+
+from angarium.domain.declarations import Declared, ObjectRef, Schedule, Timing
+from angarium.domain.slots import edited, first_sight
+from angarium.store.statements import load
+from angarium.store.times import from_ms, optional_ms, to_ms
+from angarium.store.transaction import Transaction
+
+SQL = load("catalog")
+
+
+def adjust(tx: Transaction, declared: Declared, before: Declared | None, now: datetime) -> None:
+    """After an apply: begin at first sight, or let an edit count from now on."""
+    if before and before.uid != declared.uid:
+        end(tx, before.ref, before.uid)
+    state = tx.row(SQL["schedule"], declared.uid)
+    if state is None:
+        _begin(tx, declared, now)
+        return
+    considered = to_ms(_considered(declared, before, from_ms(state["considered_ms"]), now))
+    completed = state["completed"] and _timing(before) == _timing(declared)
+    tx.run(SQL["change_schedule"], considered, _wake(declared, state["run_now_seen"], now), completed, declared.uid)
+
+
+def end(tx: Transaction, ref: ObjectRef, uid: str) -> None:
+    """The Schedule is gone: its messages stay, its runs age out."""
+    tx.run(SQL["end_schedule"], ref.namespace, ref.name)
+    tx.run(SQL["unlist_runs"], uid)
+
+
+def _begin(tx: Transaction, declared: Declared, now: datetime) -> None:
+    deadline = declared.spec.starting_deadline if isinstance(declared.spec, Schedule) else None
+    considered = first_sight(
+        last_slot=declared.last_slot, starting_deadline=deadline, created_at=declared.created_at, now=now
+    )
+    tx.run(
+        SQL["begin_schedule"],
+        declared.uid,
+        declared.ref.namespace,
+        declared.ref.name,
+        to_ms(considered),
+        _wake(declared, declared.run_now, now),
+        declared.run_now,
+        optional_ms(declared.last_slot),
+    )
+
+
+def _wake(declared: Declared, run_now_seen: str | None, now: datetime) -> int | None:
+    """Now, so that the scheduler decides; never if rejected; suspended, only for a new run-now annotation."""
+    if not isinstance(declared.spec, Schedule):
+        return None
+    asked = declared.run_now is not None and declared.run_now != run_now_seen
+    return None if declared.spec.suspend and not asked else to_ms(now)
+
+
+def _considered(declared: Declared, before: Declared | None, considered: datetime, now: datetime) -> datetime:
+    """While a spec was rejected nothing could fire, so slots of that time are not missed."""
+    if before and isinstance(before.spec, Schedule) and isinstance(declared.spec, Schedule):
+        return edited(before.spec, declared.spec, considered, now)
+    return max(considered, now)
+
+
+def _timing(declared: Declared | None) -> Timing | None:
+    return declared.spec.timing if declared and isinstance(declared.spec, Schedule) else None
