@@ -71,9 +71,11 @@ class Events:
         while True:
             try:
                 async with asyncio.timeout(self._until_window_ends()):
-                    await self._write_new(await self._waiting.get())
+                    told = await self._waiting.get()
             except TimeoutError:
                 await self._end_windows()
+            else:
+                await self._write_new(told)
 
     def _until_window_ends(self) -> float | None:
         ends = min((series.since + WINDOW_S for series in self._series.values()), default=None)

@@ -16,6 +16,7 @@ from typing import Any
 from kubernetes.aio.client.configuration import Configuration
 
 from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.errors import AngariumError
 from angarium.domain.notices import CatalogChanged, Notice
 from angarium.domain.ports import Clock, Store
 from angarium.kube import notices as told_by
@@ -37,9 +38,11 @@ from angarium.service.statuses import Statuses
 logger = logging.getLogger(__name__)
 
 FIRST_BACKOFF_S = 1.0
-LAST_BACKOFF_S = 30.0
+LAST_BACKOFF_S = 10.0
+LAST_RESTART_BACKOFF_S = 60.0
 AFTER_RESTART_S = 30.0
 STOP_WATCH_S = 10.0
+PROBE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,8 @@ class Operator:
         parts = self._parts
         if parts is None:
             return
-        parts.status.touch(told_by.touched(notices))
-        for event in told_by.told(notices):
-            parts.events.tell(event)
-        changed = (ref for notice in notices if isinstance(notice, CatalogChanged) for ref in notice.refs)
-        if any(ref.kind is Kind.TOKEN for ref in changed):
-            parts.wake_tokens()
+        with contextlib.suppress(RuntimeError):  # the operator's loop is closed: it ends just now
+            parts.notice(notices)
 
     @property
     def figures(self) -> dict[str, int]:
@@ -121,7 +120,7 @@ class Operator:
         loops = [asyncio.create_task(_forever(name, loop)) for name, loop in parts.loops()]
         try:
             await self._prepare(client)
-            await self._follow(parts)
+            await self._follow(parts, client)
         finally:
             self._parts = None
             self._planes.references.disconnect()
@@ -147,35 +146,39 @@ class Operator:
                     logger.error("the operator cannot start: %s", problem)
             await backoff.wait()
 
-    async def _follow(self, parts: "_Parts") -> None:
+    async def _follow(self, parts: "_Parts", client: KubeClient) -> None:
         """Resync, watch, resync again … until cancelled."""
         watch: Watch | None = None
-        backoff = _Backoff()
+        tries, restarts = _Backoff(), _Backoff(LAST_RESTART_BACKOFF_S)
+        trusted = False  # there is a watch, and the API server answered ever since it was started
         try:
             while True:
-                listening = watch is not None and not watch.ended.is_set()
+                listening = trusted and watch is not None and not watch.ended.is_set()
                 missed = await self._resync(parts, watched=listening)
                 if missed is None:
-                    await backoff.wait()
+                    trusted = False
+                    await tries.wait()
                     continue
-                if watch is None or not listening or missed:
-                    watch = await self._watch_anew(parts, watch)
-                    pause = AFTER_RESTART_S
+                tries, pause = _Backoff(), self._scope.resync.total_seconds()
+                if watch is not None and listening and not missed:
+                    restarts = _Backoff(LAST_RESTART_BACKOFF_S)
                 else:
-                    backoff = _Backoff()
-                    pause = self._scope.resync.total_seconds()
-                await self._pause(watch, min(pause, self._scope.resync.total_seconds()))
+                    if watch is not None and watch.ended.is_set():
+                        await restarts.wait()
+                    watch, trusted, pause = await self._watch_anew(parts, watch), True, min(pause, AFTER_RESTART_S)
+                await self._pause(client, watch, pause)
         finally:
             if watch is not None:
                 await asyncio.to_thread(watch.stop, STOP_WATCH_S)
 
     async def _resync(self, parts: "_Parts", *, watched: bool) -> bool | None:
-        """Whether the watch had missed something; None if the API server could not be asked."""
+        """Whether the watch had missed something; None if the API server or the store could not be asked."""
         try:
             findings = await parts.resync.run(watched=watched)
-        except KubeError as error:
+        except AngariumError as error:
             logger.warning("the resync failed: %s", error)
-            self.health.unreachable(str(error))
+            if isinstance(error, KubeError):
+                self.health.unreachable(str(error))
             return None
         if findings.missed:
             named = ", ".join(str(ref) for ref in sorted(findings.missed)[:5])
@@ -201,11 +204,18 @@ class Operator:
 
         return on_event
 
-    async def _pause(self, watch: Watch, seconds: float) -> None:
-        """Until the next resync is due, or the watch has ended."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await watch.over.wait()
+    async def _pause(self, client: KubeClient, watch: Watch, seconds: float) -> None:
+        """Until the next resync is due, the watch has ended, or the API server is found away."""
+        until = self._planes.clock.monotonic() + seconds
+        while (left := until - self._planes.clock.monotonic()) > 0 and not watch.over.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, PROBE_S)):
+                    await watch.over.wait()
+            try:
+                await client.get("/version")
+            except KubeError as error:
+                if error.unreachable:
+                    return
 
 
 class _Parts:
@@ -224,6 +234,15 @@ class _Parts:
     def loops(self) -> Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         return [("events", self.events.run), ("tokens", self.tokens.run), ("status", self.status.run)]
 
+    def notice(self, notices: list[Notice]) -> None:
+        """From any thread. Raises RuntimeError once the loop is closed."""
+        self.status.touch(told_by.touched(notices))
+        for event in told_by.told(notices):
+            self.events.tell(event)
+        changed = (ref for notice in notices if isinstance(notice, CatalogChanged) for ref in notice.refs)
+        if any(ref.kind is Kind.TOKEN for ref in changed):
+            self.wake_tokens()
+
     def wake_tokens(self) -> None:
         self._loop.call_soon_threadsafe(self.tokens.wake)
 
@@ -237,12 +256,13 @@ class _Parts:
 class _Backoff:
     """Waits longer each time, up to a limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, last_s: float = LAST_BACKOFF_S) -> None:
         self._delay_s = FIRST_BACKOFF_S
+        self._last_s = last_s
 
     async def wait(self) -> None:
         await asyncio.sleep(self._delay_s)
-        self._delay_s = min(self._delay_s * 2, LAST_BACKOFF_S)
+        self._delay_s = min(self._delay_s * 2, self._last_s)
 
 
 async def _forever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> None:

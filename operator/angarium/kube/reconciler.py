@@ -1,4 +1,4 @@
-"""What the watch and the resync see goes into the catalog here; what fails is tried again, 1 s to 5 min later.
+"""What the watch sees goes into the catalog here; what fails is tried again, 1 s to 5 min later.
 
 Level-triggered: an event only says that an object may differ, its content decides.
 """
@@ -6,11 +6,13 @@ Level-triggered: an event only says that an object may differ, its content decid
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from angarium.domain.declarations import Declared, ObjectRef
 from angarium.domain.errors import AngariumError, InvalidInput
 from angarium.domain.ports import CatalogStore, Version
 from angarium.kube.client import Manifest
+from angarium.kube.status import Standing
 from angarium.resources.manifest import decode
 from angarium.service.catalog import Catalog
 from angarium.service.grouping import Group
@@ -22,13 +24,30 @@ LAST_RETRY_S = 300.0
 GROUP_SIZE = 500
 
 
-class Reconciler:
-    """Belongs to the operator's loop. `observed` is told every manifest seen, for the status writer."""
+Observed = Callable[[ObjectRef, Standing], None]
+"""Told the status of every object seen, once the object is in the store: the status writer."""
 
-    def __init__(self, catalog: Catalog, store: CatalogStore, observed: Callable[[ObjectRef, Manifest], None]) -> None:
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An object as a list or an event brought it."""
+
+    declared: Declared
+    standing: Standing
+    deleted: bool = False
+
+    @property
+    def ref(self) -> ObjectRef:
+        return self.declared.ref
+
+
+class Reconciler:
+    """Belongs to the operator's loop."""
+
+    def __init__(self, catalog: Catalog, store: CatalogStore, observed: Observed) -> None:
         self._catalog = catalog
         self._store = store
-        self.observe = observed
+        self._observed = observed
         self._applying: Group[Declared, None] = Group(self._apply, most=GROUP_SIZE)
         self._retries: dict[ObjectRef, asyncio.Task[None]] = {}
         self._touched: set[ObjectRef] = set()
@@ -36,25 +55,28 @@ class Reconciler:
 
     async def event(self, deleted: bool, manifest: Manifest) -> None:
         """One event of the watch. Never raises: what fails is tried again."""
-        declared = self.decoded(manifest)
-        if declared is None:
+        seen = self.read(manifest, deleted=deleted)
+        if seen is None:
             return
-        self._touched.add(declared.ref)
-        self._forget_retry(declared.ref)
-        if not deleted:
-            self.observe(declared.ref, manifest)
+        self._touched.add(seen.ref)
+        self._forget_retry(seen.ref)
         try:
-            await self._settle(deleted, declared)
+            await self._settle(seen)
         except AngariumError as error:
-            self._retry_later(deleted, declared, FIRST_RETRY_S, error)
+            self._retry_later(seen, FIRST_RETRY_S, error)
 
-    def decoded(self, manifest: Manifest) -> Declared | None:
+    def read(self, manifest: Manifest, *, deleted: bool = False) -> Seen | None:
         """None, with a log line, for what is no object of ours at all; a spec that breaks a rule is a Rejection."""
         try:
-            return decode(manifest)
+            return Seen(decode(manifest), Standing.of(manifest), deleted)
         except InvalidInput as error:
             logger.error("an object that the API server sent cannot be read: %s", error)
             return None
+
+    def listed(self, seen: Seen) -> None:
+        """A resync has brought this object into the store."""
+        self._forget_retry(seen.ref)
+        self._observed(seen.ref, seen.standing)
 
     def start_touched(self) -> set[ObjectRef]:
         """From now on collect what the watch brings, so that an older list does not overwrite it."""
@@ -67,29 +89,31 @@ class Reconciler:
         await asyncio.gather(*self._retries.values(), return_exceptions=True)
         await self._applying.close()
 
-    async def _settle(self, deleted: bool, declared: Declared) -> None:
-        if deleted:
-            await self._catalog.remove([(declared.ref, declared.uid)])
-        elif await self._store.known(declared.ref) != version(declared):
-            await self._applying.put(declared)
+    async def _settle(self, seen: Seen) -> None:
+        if seen.deleted:
+            await self._catalog.remove([(seen.ref, seen.declared.uid)])
+            return
+        if await self._store.known(seen.ref) != version(seen.declared):
+            await self._applying.put(seen.declared)
+        self._observed(seen.ref, seen.standing)
 
     async def _apply(self, declared: Sequence[Declared]) -> Sequence[None]:
         # The same object may come twice in one group: the last one counts.
         await self._catalog.apply(list({one.ref: one for one in declared}.values()))
         return [None] * len(declared)
 
-    def _retry_later(self, deleted: bool, declared: Declared, delay_s: float, error: AngariumError) -> None:
+    def _retry_later(self, seen: Seen, delay_s: float, error: AngariumError) -> None:
         self.errors += 1
-        logger.warning("%s could not be reconciled, next try in %.0f s: %s", declared.ref, delay_s, error)
-        self._retries[declared.ref] = asyncio.create_task(self._retry(deleted, declared, delay_s))
+        logger.warning("%s could not be reconciled, next try in %.0f s: %s", seen.ref, delay_s, error)
+        self._retries[seen.ref] = asyncio.create_task(self._retry(seen, delay_s))
 
-    async def _retry(self, deleted: bool, declared: Declared, delay_s: float) -> None:
+    async def _retry(self, seen: Seen, delay_s: float) -> None:
         await asyncio.sleep(delay_s)
-        self._retries.pop(declared.ref, None)
+        self._retries.pop(seen.ref, None)
         try:
-            await self._settle(deleted, declared)
+            await self._settle(seen)
         except AngariumError as error:
-            self._retry_later(deleted, declared, min(delay_s * 2, LAST_RETRY_S), error)
+            self._retry_later(seen, min(delay_s * 2, LAST_RETRY_S), error)
 
     def _forget_retry(self, ref: ObjectRef) -> None:
         task = self._retries.pop(ref, None)

@@ -9,10 +9,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.ports import CatalogStore
 from angarium.kube.client import KubeClient, KubeError, collection_path
-from angarium.kube.reconciler import Reconciler, version
+from angarium.kube.reconciler import Reconciler, Seen, version
 from angarium.service.catalog import Catalog
 
 logger = logging.getLogger(__name__)
@@ -64,29 +64,29 @@ class Resync:
                 missed |= await self._settle(kind, namespace, listed, touched, watched=watched)
         return Findings(frozenset(missed) if watched else frozenset(), tuple(problems))
 
-    async def _list(self, kind: Kind, namespace: str | None) -> list[Declared]:
-        listed: list[Declared] = []
+    async def _list(self, kind: Kind, namespace: str | None) -> list[Seen]:
+        listed: list[Seen] = []
         async for page in self._client.pages(collection_path(kind, namespace)):
             for manifest in page:
-                declared = self._reconciler.decoded({"kind": kind.value, **manifest})
-                if declared is not None:
-                    self._reconciler.observe(declared.ref, manifest)
-                    listed.append(declared)
+                seen = self._reconciler.read({"kind": kind.value, **manifest})
+                if seen is not None:
+                    listed.append(seen)
         return listed
 
     async def _settle(
-        self, kind: Kind, namespace: str | None, listed: list[Declared], touched: set[ObjectRef], *, watched: bool
+        self, kind: Kind, namespace: str | None, listed: list[Seen], touched: set[ObjectRef], *, watched: bool
     ) -> frozenset[ObjectRef]:
         if watched and await self._differs(kind, namespace, listed, touched):
             await asyncio.sleep(WATCH_GRACE_S)
-        fresh = [declared for declared in listed if declared.ref not in touched]
+        fresh = [seen.declared for seen in listed if seen.ref not in touched]
         scope = [namespace] if namespace is not None else None
         changed, removed = await self._catalog.replace(kind, scope, fresh, keep=touched)
+        for seen in listed:
+            if seen.ref not in touched:
+                self._reconciler.listed(seen)
         return changed | removed
 
-    async def _differs(
-        self, kind: Kind, namespace: str | None, listed: list[Declared], touched: set[ObjectRef]
-    ) -> bool:
+    async def _differs(self, kind: Kind, namespace: str | None, listed: list[Seen], touched: set[ObjectRef]) -> bool:
         stored = {declared.ref: version(declared) for declared in await self._store.catalog(kind, namespace)}
-        wanted = {declared.ref: version(declared) for declared in listed}
+        wanted = {seen.ref: version(seen.declared) for seen in listed}
         return any(stored.get(ref) != wanted.get(ref) for ref in stored.keys() | wanted.keys() if ref not in touched)

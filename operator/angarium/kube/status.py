@@ -1,8 +1,9 @@
 """Writes `.status`, and nothing else of an object. Never slows delivery, never floods etcd.
 
 Two lanes: changed conditions go out at once, at most 100/s; everything else at most 20/s in all and once per object
-in 10 s, failures before successes. What is computed equal to what stands there is not written. An object is only
-ever asked "what should your status be now?", so a lost notice costs nothing that the next resync does not repair.
+in 10 s, failures before successes, and half a second late, so that a quick delivery is told in one write. What is
+computed equal to what stands there is not written. An object is only ever asked "what should your status be now?", so
+a lost notice costs nothing that the next resync does not repair.
 """
 
 import asyncio
@@ -10,10 +11,11 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from angarium.domain.declarations import ObjectRef
+from angarium.domain.errors import AngariumError
 from angarium.domain.ports import Clock
 from angarium.kube.client import JSON_PATCH, KubeClient, KubeError, Manifest, object_path
 from angarium.kube.pace import Pace
@@ -23,21 +25,37 @@ logger = logging.getLogger(__name__)
 CONDITIONS_PER_S = 100
 PROGRESS_PER_S = 20
 PROGRESS_EVERY_S = 10.0
+PROGRESS_SETTLE_S = 0.5
 COMPUTE_AT_ONCE = 100
+TURN_S = 0.1
 RETRY_S = 5.0
+REFUSED_RETRY_S = 30.0
 
 Status = dict[str, Any]
 
 
-@dataclass(slots=True)
-class _Known:
-    """What stands in the cluster: its conditions, a digest of the whole, and of what we wrote that became it."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The status that stands in the cluster, in short: the conditions, and a digest of the whole."""
 
     uid: str
-    conditions: list[Status] = field(default_factory=list)
-    digest: bytes = b""
+    conditions: list[Status]
+    digest: bytes
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> "Standing":
+        status = manifest.get("status") or {}
+        uid = str(manifest.get("metadata", {}).get("uid", ""))
+        return cls(uid, list(status.get("conditions") or []), _digest(status))
+
+
+@dataclass(slots=True)
+class _Known:
+    """What stands, and a digest of what we wrote that became it (the API server may have dropped a part of it)."""
+
+    standing: Standing
     written: bytes = b""
-    progress_at: float = float("-inf")
+    progress_from: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +91,26 @@ class StatusWriter:
         """The status of these may have changed."""
         self._loop.call_soon_threadsafe(self._touch, list(refs))
 
-    def observed(self, ref: ObjectRef, manifest: Manifest) -> None:
-        """What the API server has now. If somebody else wrote the status, ours is put back."""
-        status = manifest.get("status") or {}
-        uid, digest = str(manifest.get("metadata", {}).get("uid", "")), _digest(status)
+    def observed(self, ref: ObjectRef, standing: Standing) -> None:
+        """What the API server has now, of an object that the store has. What somebody else wrote is put back."""
         known = self._known.get(ref)
-        if known is None or known.uid != uid:
-            known = self._known[ref] = _Known(uid)
-        elif known.digest == digest:
+        if known is None or known.standing.uid != standing.uid:
+            self._known[ref] = _Known(standing)
+        elif known.standing.digest != standing.digest:
+            known.standing, known.written = standing, b""
+        else:
             return
-        known.conditions, known.digest, known.written = list(status.get("conditions") or []), digest, b""
         self._touch([ref])
-
-    def forget(self, refs: Iterable[ObjectRef]) -> None:
-        for ref in refs:
-            self._known.pop(ref, None)
-            self._progress.pop(ref, None)
 
     async def run(self) -> None:
         """Until cancelled."""
         while True:
             await self._wait()
+            # Under load every attempt touches something: what comes in the meantime is looked at once.
+            await asyncio.sleep(TURN_S)
             try:
                 await self._turn()
-            except KubeError as error:
+            except AngariumError as error:
                 logger.warning("statuses cannot be written now, next try in %.0f s: %s", RETRY_S, error)
                 await asyncio.sleep(RETRY_S)
 
@@ -109,8 +123,7 @@ class StatusWriter:
         if self._touched:
             return
         self._woken.clear()
-        due = min((self._known[ref].progress_at + PROGRESS_EVERY_S for ref in self._progress if ref in self._known),
-                  default=None)  # fmt: skip
+        due = min((self._known[ref].progress_from for ref in self._progress), default=None)
         delay = None if due is None else max(0.0, due - self._clock.monotonic())
         try:
             async with asyncio.timeout(delay):
@@ -127,38 +140,56 @@ class StatusWriter:
                 known = self._known.get(ref)
                 if known is None:
                     continue
-                if desired.status.get("conditions") != known.conditions:
+                if desired.status.get("conditions") != known.standing.conditions:
                     await self._conditions_pace.wait()
                     await self._write(known, ref, desired)
-                elif _digest(desired.status) not in (known.written, known.digest):
-                    self._progress[ref] = desired.failing
+                elif _digest(desired.status) not in (known.written, known.standing.digest):
+                    self._note_progress(known, ref, desired)
         except BaseException:
             self._touched.update(dict.fromkeys(batch))
             raise
         await self._write_progress()
 
+    def _note_progress(self, known: _Known, ref: ObjectRef, desired: Desired) -> None:
+        if ref not in self._progress:
+            known.progress_from = max(known.progress_from, self._clock.monotonic() + PROGRESS_SETTLE_S)
+        self._progress[ref] = desired.failing
+
     async def _desired(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, Desired]:
-        known = {ref: self._known[ref].conditions for ref in refs if ref in self._known}
-        desired: Mapping[ObjectRef, Desired] = await self._compute(known) if known else {}
-        self.forget(known.keys() - desired.keys())
-        return {ref: one for ref, one in desired.items() if ref in self._known and one.uid == self._known[ref].uid}
+        """What to write, of what the store has; the rest is forgotten, unless it was observed again meanwhile."""
+        asked = {ref: self._known[ref] for ref in refs if ref in self._known}
+        if not asked:
+            return {}
+        standing = {ref: known.standing.conditions for ref, known in asked.items()}
+        desired: Mapping[ObjectRef, Desired] = await self._compute(standing)
+        for ref in asked.keys() - desired.keys():
+            if self._known.get(ref) is asked[ref]:
+                del self._known[ref]
+                self._progress.pop(ref, None)
+        return {ref: one for ref, one in desired.items() if one.uid == asked[ref].standing.uid}
 
     async def _write_progress(self) -> None:
-        """One of the eligible ones at a time, so that newly touched conditions never wait behind many of these."""
+        """Of the eligible ones at least one, and no more once something was touched: conditions do not wait."""
         now = self._clock.monotonic()
-        eligible = [ref for ref in self._progress if self._known[ref].progress_at + PROGRESS_EVERY_S <= now]
+        eligible = [ref for ref in self._progress if self._known[ref].progress_from <= now]
         eligible.sort(key=lambda ref: not self._progress[ref])
         for ref in eligible:
+            await self._progress_pace.wait()
+            if self._progress.pop(ref, None) is not None:
+                await self._write_progress_of(ref)
             if self._touched:
                 return
-            await self._progress_pace.wait()
-            if self._progress.pop(ref, None) is None:
-                continue
+
+    async def _write_progress_of(self, ref: ObjectRef) -> None:
+        try:
             desired = (await self._desired([ref])).get(ref)
             known = self._known.get(ref)
             if desired is not None and known is not None:
-                known.progress_at = self._clock.monotonic()
+                known.progress_from = self._clock.monotonic() + PROGRESS_EVERY_S
                 await self._write(known, ref, desired)
+        except BaseException:
+            self._touched[ref] = None
+            raise
 
     async def _write(self, known: _Known, ref: ObjectRef, desired: Desired) -> None:
         patch: list[Manifest] = [
@@ -170,16 +201,18 @@ class StatusWriter:
             answer = await self._client.patch(object_path(ref) + "/status", patch, JSON_PATCH)
         except KubeError as error:
             if error.unreachable:
-                self._touched[ref] = None
                 raise
-            # Gone, replaced by a new object of its name, or refused for good: the next event or resync tells.
-            if error.status not in (404, 422):
-                logger.error("the status of %s is refused: %s", ref, error)
+            self._refused(ref, error)
             return
-        status = answer.get("status") or {}
-        known.conditions, known.digest = list(status.get("conditions") or []), _digest(status)
-        known.written = _digest(desired.status)
+        known.standing, known.written = Standing.of(answer), _digest(desired.status)
         self._progress.pop(ref, None)
+
+    def _refused(self, ref: ObjectRef, error: KubeError) -> None:
+        """An object that is gone, or new under its name, is told of by the watch; a missing right may be granted."""
+        if error.status != 404:
+            logger.error("the status of %s is refused: %s", ref, error)
+        if error.status in (401, 403):
+            self._loop.call_later(REFUSED_RETRY_S, self._touch, [ref])
 
 
 def _digest(status: Mapping[str, Any]) -> bytes:
