@@ -7,7 +7,8 @@ import asyncio
 import base64
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -43,14 +44,18 @@ class _Found:
 
     @property
     def complete(self) -> bool:
-        return bool(self.values.get(TOKEN)) and (self.token.access is Access.READ_ONLY or self.keys is not None)
+        return self.text is not None and (self.token.access is Access.READ_ONLY or self.keys is not None)
+
+    @property
+    def text(self) -> str | None:
+        return _word(self.values.get(TOKEN))
 
     @property
     def keys(self) -> SigningKeys | None:
-        current, following = self.values.get(CURRENT), self.values.get(NEXT)
-        if not current or not following:
+        current, following = _word(self.values.get(CURRENT)), _word(self.values.get(NEXT))
+        if current is None or following is None:
             return None
-        return SigningKeys(current.decode(), following.decode(), adopted=not self.ours)
+        return SigningKeys(current, following, adopted=not self.ours)
 
     @property
     def age_order(self) -> tuple[bool, str]:
@@ -63,8 +68,8 @@ class TokenStore(CatalogStore, CredentialStore, Protocol):
     """The part of the store that is needed here."""
 
 
-Outcome = tuple[TokenView, tuple[Problem, ...]]
-"""What became of a Token's Secret, for its status."""
+Outcome = tuple[TokenView | None, tuple[Problem, ...]]
+"""What became of a Token's Secret (None: nothing can be said of it), for its status."""
 
 
 class TokenSecrets:
@@ -84,9 +89,10 @@ class TokenSecrets:
         self._public_url = public_url
         self._changed = changed
         self._outcomes: dict[ObjectRef, Outcome] = {}
+        self._admitted: frozenset[Credential] = frozenset()
         self._woken = asyncio.Event()
 
-    def outcome(self, ref: ObjectRef) -> tuple[TokenView | None, tuple[Problem, ...]]:
+    def outcome(self, ref: ObjectRef) -> Outcome:
         """The Secret as it was last seen, None if it was not yet, and what is wrong with it."""
         return self._outcomes.get(ref, (None, ()))
 
@@ -107,6 +113,7 @@ class TokenSecrets:
 
     async def reconcile(self) -> None:
         """One pass over all Tokens, namespace by namespace; one that fails does not hold back the others."""
+        self._admitted = frozenset(await self._store.credentials())
         by_namespace: dict[str, list[Declared]] = {}
         for declared in await self._store.catalog(Kind.TOKEN):
             by_namespace.setdefault(declared.ref.namespace, []).append(declared)
@@ -119,13 +126,30 @@ class TokenSecrets:
         self._outcomes = {ref: outcome for ref, outcome in self._outcomes.items() if ref in known}
 
     async def _reconcile_namespace(self, namespace: str, tokens: list[Declared]) -> None:
-        found = [await self._find(declared, declared.spec) for declared in tokens if isinstance(declared.spec, Token)]
+        found: list[_Found] = []
+        for declared in tokens:
+            if isinstance(declared.spec, Token):
+                with self._refusals(declared.ref, "SecretUnreadable"):
+                    found.append(await self._find(declared, declared.spec))
         keys = await self._keys_of(namespace, found)
         for one in found:
-            outcome = await self._settle(one, keys)
-            if self._outcomes.get(one.declared.ref) != outcome:
-                self._outcomes[one.declared.ref] = outcome
-                self._changed([one.declared.ref])
+            with self._refusals(one.declared.ref, "SecretNotWritten"):
+                self._tell(one.declared.ref, await self._settle(one, keys))
+
+    @contextmanager
+    def _refusals(self, ref: ObjectRef, reason: str) -> Iterator[None]:
+        """What the API server refuses for one Token is that Token's problem, not its neighbours'."""
+        try:
+            yield
+        except KubeError as error:
+            if error.unreachable:
+                raise
+            self._tell(ref, (None, (Problem(reason, str(error)),)))
+
+    def _tell(self, ref: ObjectRef, outcome: Outcome) -> None:
+        if self._outcomes.get(ref) != outcome:
+            self._outcomes[ref] = outcome
+            self._changed([ref])
 
     async def _find(self, declared: Declared, token: Token) -> _Found:
         try:
@@ -149,9 +173,9 @@ class TokenSecrets:
         ref, secret = one.declared.ref, one.token.secret_name
         if not one.ours and not one.complete:
             return TokenView(adopted=False), (Problem("SecretConflict", _conflict(secret, one.token)),)
-        text = one.values[TOKEN].decode() if one.values.get(TOKEN) else token_text(os.urandom(TOKEN_BYTES))
+        text = one.text or token_text(os.urandom(TOKEN_BYTES))
         try:
-            await self._store.put_credential(Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
+            await self._admit(one, Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
         except InvalidInput:
             text = f"the token text in Secret {secret!r} belongs to another Token already: put another one into it"
             return TokenView(adopted=not one.ours), (Problem("TokenInUse", text),)
@@ -160,6 +184,15 @@ class TokenSecrets:
         if one.keys is not None and (one.keys.current, one.keys.next) != (keys.current, keys.next):
             return TokenView(adopted=True), (Problem("KeyMismatch", _mismatch(secret, ref.namespace)),)
         return TokenView(adopted=True), ()
+
+    async def _admit(self, one: _Found, credential: Credential) -> None:
+        """Let the token in, unless its Token has been deleted meanwhile: what is revoked has to stay revoked."""
+        if credential in self._admitted:
+            return
+        await self._store.put_credential(credential)
+        known = await self._store.known(one.declared.ref)
+        if known is None or known.uid != one.declared.uid:
+            await self._store.revoke_credential(credential.namespace, credential.name)
 
     async def _write(self, one: _Found, text: str, keys: SigningKeys) -> TokenView:
         """Create or rewrite our own Secret, if it is not already as it should be."""
@@ -174,6 +207,12 @@ class TokenSecrets:
             return _view(await self._client.create(core_path(namespace, "secrets"), _secret(one, encoded)))
         path = core_path(namespace, "secrets", one.token.secret_name)
         return _view(await self._client.patch(path, _rewrite(one.manifest, encoded), JSON_PATCH))
+
+
+def _word(value: bytes | None) -> str | None:
+    """A token or key as it can stand in a header or variable; None for anything else, an end of line included."""
+    text = value.decode("ascii", "replace") if value else ""
+    return text if text and text.isascii() and text.isprintable() and " " not in text else None
 
 
 def _view(manifest: Manifest) -> TokenView:
@@ -213,7 +252,7 @@ def _encoded(values: Mapping[str, bytes]) -> dict[str, str]:
 def _conflict(secret: str, token: Token) -> str:
     needed = [TOKEN] if token.access is Access.READ_ONLY else [TOKEN, CURRENT, NEXT]
     return (
-        f"Secret {secret!r} exists, is not ours and lacks some of {', '.join(needed)}: "
+        f"Secret {secret!r} exists, is not ours and lacks a usable value for some of {', '.join(needed)}: "
         "add them to adopt it, delete it, or set spec.secretName to another name"
     )
 
