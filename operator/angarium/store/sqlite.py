@@ -183,8 +183,13 @@ class SqliteStore:
 
     async def purge_namespace(self, namespace: str, now: datetime) -> None:
         await self._write(partial(tenants.close, namespace=namespace), self._credentials_changed)
-        while await self._write(partial(tenants.clear, namespace=namespace)):
+        while await self._write(partial(tenants.clear_log, namespace=namespace)):
             pass
+        after = 0
+        while seqs := await self._read(partial(tenants.some_messages, namespace=namespace, after=after)):
+            await self._write(partial(tenants.clear_messages, messages=seqs))
+            after = seqs[-1]
+        await self._write(partial(tenants.clear_rest, namespace=namespace))
 
     # Life
 

@@ -1,7 +1,9 @@
 """Removes a tenant: first what could bring new messages, then the rest piece by piece."""
 
+from collections.abc import Sequence
+
 from angarium.store.statements import load
-from angarium.store.transaction import Transaction, json_array
+from angarium.store.transaction import Session, Transaction, json_array
 
 SQL = load("tenant")
 _PIECE = 2000
@@ -13,17 +15,24 @@ def close(tx: Transaction, namespace: str) -> None:
         tx.run(SQL[name], namespace)
 
 
-def clear(tx: Transaction, namespace: str) -> bool:
-    """Remove a piece of the log or of the messages; at last the sums. Returns whether to go on."""
-    log = tx.rows(SQL["some_log"], namespace=namespace, limit=_PIECE)
-    if log:
-        tx.run(SQL["delete_log"], json_array(row["id"] for row in log))
-        return True
-    messages = json_array(row["seq"] for row in tx.rows(SQL["some_messages"], namespace=namespace, limit=_PIECE))
-    for name in ("delete_bodies", "delete_attempts"):
-        tx.run(SQL[name], messages)
-    if tx.run(SQL["delete_messages"], messages):
-        return True
+def clear_log(tx: Transaction, namespace: str) -> int:
+    """Remove a piece of the log. Returns how many entries went."""
+    rows = tx.rows(SQL["some_log"], namespace=namespace, limit=_PIECE)
+    return tx.run(SQL["delete_log"], json_array(row["id"] for row in rows))
+
+
+def some_messages(session: Session, namespace: str, after: int) -> list[int]:
+    """The next messages of a tenant, in order of acceptance."""
+    return [row["seq"] for row in session.rows(SQL["some_messages"], namespace=namespace, after=after, limit=_PIECE)]
+
+
+def clear_messages(tx: Transaction, messages: Sequence[int]) -> None:
+    seqs = json_array(messages)
+    for name in ("delete_bodies", "delete_attempts", "delete_messages"):
+        tx.run(SQL[name], seqs)
+
+
+def clear_rest(tx: Transaction, namespace: str) -> None:
+    """Remove what is left when the messages are gone."""
     for name in ("dead_letters", "runs", "lanes", "usage"):
         tx.run(SQL[name], namespace)
-    return False

@@ -33,12 +33,14 @@ WHERE runs.seq = ends.value ->> 0;
 -- name: note_results
 -- A run has failed if any message failed, was delivered if none failed and any was delivered, once all are terminal.
 UPDATE schedules SET
-    last_failure_ms = iif(ended.failed, ended.now_ms, last_failure_ms),
-    last_success_ms = iif(ended.failed, last_success_ms, ended.now_ms)
+    last_failure_ms = coalesce(ended.failure_ms, last_failure_ms),
+    last_success_ms = coalesce(ended.success_ms, last_success_ms)
 FROM (
-    SELECT r.schedule_uid, r.failed > 0 AS failed, max(ends.value ->> 4) AS now_ms
+    SELECT r.schedule_uid,
+        max(iif(r.failed > 0, ends.value ->> 4, NULL)) AS failure_ms,
+        max(iif(r.failed > 0, NULL, ends.value ->> 4)) AS success_ms
     FROM json_each(?) AS ends CROSS JOIN runs AS r ON r.seq = ends.value ->> 0
     WHERE r.pending = 0 AND (r.failed > 0 OR r.delivered > 0)
-    GROUP BY r.schedule_uid, r.failed > 0
+    GROUP BY r.schedule_uid
 ) AS ended
 WHERE schedules.uid = ended.schedule_uid;

@@ -17,13 +17,14 @@ DELETE FROM schedules WHERE namespace = ?;
 DELETE FROM endpoint_stats WHERE namespace = ?;
 
 -- name: some_log
-SELECT id, message FROM log WHERE namespace = :namespace LIMIT :limit;
+SELECT id FROM log WHERE namespace = :namespace LIMIT :limit;
 
 -- name: delete_log
 DELETE FROM log WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: some_messages
-SELECT seq FROM messages WHERE namespace = :namespace LIMIT :limit;
+-- Reads past the messages of other tenants: for a reader, not for the writer.
+SELECT seq FROM messages WHERE namespace = :namespace AND seq > :after ORDER BY seq LIMIT :limit;
 
 -- name: delete_bodies
 DELETE FROM bodies WHERE message IN (SELECT value FROM json_each(?));
