@@ -4,7 +4,7 @@ croniter reads the fields and finds the days, on wall time without a zone; the s
 the clock jumps or repeats itself, is made here. Reads no clock: the same question always has the same answer.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -54,6 +54,31 @@ class Cron:
             return None
         instant = instant.astimezone(UTC)
         return self._next_by_interval(instant) if self.interval_like else self._next_by_fixed_time(instant)
+
+    def count(self, after: datetime, until: datetime) -> int:
+        """How many occurrences lie in (after, until]; it takes a step per day, not per occurrence."""
+        total = 0
+        while (found := self.next_after(after)) is not None and found <= until:
+            after, times = self._same_day(found, until)
+            total += times
+        return total
+
+    def _same_day(self, first: datetime, until: datetime) -> tuple[datetime, int]:
+        """The last occurrence up to `until` of the day on which `first` is one, and the number of them with `first`.
+
+        Just `first`, if the clock changes before the day's last one.
+        """
+        wall = self._wall_of(first)
+        time = wall - wall.replace(hour=0, minute=0)
+        index = bisect_left(self._times, time)
+        last = first + self._times[-1] - time
+        if time not in self._times[index : index + 1] or self._offset(first) != self._offset(last):
+            return first, 1
+        end = bisect_right(self._times, time + (until - first))
+        return first + self._times[end - 1] - time, end - index
+
+    def _offset(self, instant: datetime) -> timedelta | None:
+        return instant.astimezone(self.zone).utcoffset()
 
     def shortest_interval(self) -> timedelta | None:
         """The shortest time between 200 occurrences on wall time, from a leap year on; None if it occurs only once.

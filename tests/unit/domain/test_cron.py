@@ -1,4 +1,3 @@
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -7,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.support.cron_cases import OCCURRENCES, REFUSED, REFUSED_ZONES
 
-from angarium.domain.cron import Cron, parse
+from angarium.domain.cron import Cron, _finder, parse
 from angarium.domain.errors import InvalidInput
 
 MINUTE = timedelta(minutes=1)
@@ -144,17 +143,25 @@ def test_the_end_of_the_calendar_is_the_end() -> None:
     assert parse("* * * * *", "Pacific/Apia").next_after(datetime.max.replace(tzinfo=UTC)) is None
 
 
-def test_one_expression_may_be_asked_by_many_threads() -> None:
+def test_counting_does_not_walk_through_the_occurrences(monkeypatch: pytest.MonkeyPatch) -> None:
+    cron, steps = parse("* * * * *", "Europe/Berlin"), []
+    real = Cron.next_after
+
+    def counted(self: Cron, instant: datetime) -> datetime | None:
+        steps.append(instant)
+        return real(self, instant)
+
+    monkeypatch.setattr(Cron, "next_after", counted)
+    assert cron.count(at("2026-01-01T00:00"), at("2027-01-01T00:00")) == 365 * 24 * 60
+    assert len(steps) < 1_000
+
+
+def test_asking_leaves_no_trace_in_what_threads_share() -> None:
     cron = parse("30 4 * * 5#2", "Europe/Berlin")
-    starts = [at("2026-01-01T00:00") + timedelta(days=17 * number) for number in range(400)]
-    with ThreadPoolExecutor(8) as threads:
-        found = list(threads.map(cron.next_after, starts))
-    for start, moment in zip(starts, found, strict=True):
-        assert moment is not None
-        local = moment.astimezone(ZoneInfo("Europe/Berlin"))
-        assert (local.weekday(), local.hour, local.minute) == (4, 4, 30)
-        assert 8 <= local.day <= 14
-        assert timedelta(0) < moment - start < timedelta(days=36)
+    shared = _finder(cron._days)
+    before = dict(vars(shared))
+    assert cron.next_after(at("2031-05-05T00:00")) == at("2031-05-09T02:30")
+    assert vars(shared) == before
 
 
 # --- Against references that walk through the minutes of UTC and look at the clock on the wall.
@@ -231,6 +238,9 @@ def test_against_a_walk_through_the_minutes(
         found.append(following)
         last = following
     assert found == sorted(moment for moment in expected if start < moment <= end)
+    assert cron.count(start, end) == len(found)
+    until = start + (end - start) / 3
+    assert cron.count(start, until) == sum(moment <= until for moment in found)
 
 
 @given(columns(1, 31), columns(1, 12), columns(0, 6), st.dates(date(2020, 1, 1), date(2035, 1, 1)))
