@@ -1,0 +1,167 @@
+"""Manifests from files on disk: what `kubectl apply -f` would read, as documents that know where they stand.
+
+Nothing is judged here beyond "is this one of ours"; nothing raises for what a file holds: that becomes a problem.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from angarium.files.parsing import Node, ParseError, parse_json, parse_yaml
+
+MAX_FILE_BYTES = 4 * 2**20
+SUFFIXES = (".yaml", ".yml", ".json")
+OUR_GROUP = "angarium.dev"
+OUR_KINDS = ("Endpoint", "Topic", "Schedule", "Token")
+SOURCE_KINDS = ("Secret", "ConfigMap")
+
+Manifest = dict[str, Any]
+Stamp = tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong, where a person can find it. `field` is empty if the whole document or file is meant."""
+
+    file: Path
+    line: int
+    field: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}" if self.line else str(self.file)
+        return ": ".join(part for part in (where, self.field, self.message) if part)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One manifest, as JSON-like values that nobody may change, and where it stands (`line` counts from 1)."""
+
+    manifest: Manifest
+    file: Path
+    line: int
+    node: Node
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest.get("kind"))
+
+    def finding(self, field: str, message: str) -> Finding:
+        """A problem with a field such as `spec.headers[0].name`, on the line where that stands."""
+        return Finding(self.file, self.node.line_of(field), field, message)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What files held. `doubtful` ones may declare more than could be read; `notes` say once what is passed over."""
+
+    documents: tuple[Document, ...]
+    findings: tuple[Finding, ...]
+    doubtful: frozenset[Path]
+    notes: tuple[Finding, ...]
+
+
+def stamps(paths: Sequence[Path]) -> dict[Path, Stamp]:
+    """The files that `read` reads, with what changes when they do: modification time, size and inode."""
+    found: dict[Path, Stamp] = {}
+    for path in paths:
+        for file in _files(path):
+            try:
+                status = file.stat()
+            except OSError:
+                found[file] = (0, 0, 0)
+            else:
+                found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    return found
+
+
+def read(paths: Sequence[Path]) -> Reading:
+    """All documents of these files and of the files in these folders (not in sub-folders, as with `kubectl -f`)."""
+    documents: list[Document] = []
+    findings: list[Finding] = []
+    for file in stamps(paths):
+        try:
+            # All or nothing: half a file would look as if the rest had been removed.
+            documents += list(_documents(file))
+        except ParseError as error:
+            findings.append(Finding(file, error.line, "", str(error)))
+    ours, ignored = _sorted_out(documents, findings)
+    notes = (*_empty(paths), *ignored)
+    return Reading(tuple(ours), tuple(findings), frozenset(finding.file for finding in findings), notes)
+
+
+def _files(path: Path) -> list[Path]:
+    """A path that does not exist stands for itself: reading it tells."""
+    if not path.is_dir():
+        return [path]
+    try:
+        entries = sorted(path.iterdir())
+    except OSError:
+        return [path]
+    return [
+        entry for entry in entries if entry.suffix in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+    ]
+
+
+def _empty(paths: Sequence[Path]) -> list[Finding]:
+    text = f"holds no manifests ({', '.join(SUFFIXES)}); sub-folders are not read, name them one by one"
+    return [Finding(path, 0, "", text) for path in paths if not _files(path)]
+
+
+def _documents(file: Path) -> Iterator[Document]:
+    text = _text(file)
+    parse = parse_json if file.suffix == ".json" else parse_yaml
+    for node in parse(text):
+        yield from _expanded(file, node)
+
+
+def _expanded(file: Path, node: Node) -> Iterator[Document]:
+    """A document, or those in the `items` of a List."""
+    if node.value is None:
+        return
+    if not isinstance(node.value, dict):
+        raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
+    items = node.value.get("items")
+    if str(node.value.get("kind")).endswith("List") and isinstance(items, list):
+        nodes = node.children["items"].children if "items" in node.children else {}
+        for place, item in enumerate(items):
+            yield from _expanded(file, nodes.get(place) or Node(item, node.line))
+    else:
+        yield Document(node.value, file, node.line, node)
+
+
+def _text(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            content = stream.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ParseError(0, f"cannot be read: {error.strerror}") from error
+    if len(content) > MAX_FILE_BYTES:
+        raise ParseError(0, f"is larger than {MAX_FILE_BYTES // 2**20} MiB; split it")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ParseError(content.count(b"\n", 0, error.start) + 1, "is not UTF-8 text") from error
+
+
+def _sorted_out(documents: list[Document], findings: list[Finding]) -> tuple[list[Document], list[Finding]]:
+    """Our documents and those that ours refer to; each other kind is named once."""
+    ours: list[Document] = []
+    ignored: dict[tuple[str, str], Finding] = {}
+    for document in documents:
+        version, kind = document.manifest.get("apiVersion"), document.manifest.get("kind")
+        if not isinstance(version, str) or not isinstance(kind, str):
+            missing = "kind" if isinstance(version, str) else "apiVersion"
+            findings.append(document.finding(missing, "is missing or no text"))
+        elif version.startswith(f"{OUR_GROUP}/"):
+            if kind in OUR_KINDS:
+                ours.append(document)
+            else:
+                findings.append(document.finding("kind", f"{kind} is not known; write one of {', '.join(OUR_KINDS)}"))
+        elif version == "v1" and kind in SOURCE_KINDS:
+            ours.append(document)
+        else:
+            text = f"{kind} ({version}) is ignored: only {', '.join(OUR_KINDS + SOURCE_KINDS)} are read here"
+            ignored.setdefault((version, kind), document.finding("", text))
+    return ours, list(ignored.values())

@@ -1,0 +1,256 @@
+"""YAML and JSON texts to plain values, with the line that each value stands on.
+
+Built from parser events and not by PyYAML's loaders: those know no bound (aliases that unfold to billions of values,
+nesting that overflows the C stack), let a repeated key pass, and read dates and 12:30 otherwise than kubectl does.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from angarium.files.scalars import Scalar, fitting, key_text, resolve, tagged, whole
+
+MAX_DEPTH = 64
+MAX_VALUES = 200_000
+"""The most values that one file may hold, each alias counted as often as it is used."""
+
+_INT64_CHARACTERS = 20
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ParseError(Exception):
+    """The text cannot be read; `line` counts from 1."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(problem)
+        self.line = line
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A value with the line it begins on; `children` are those of a mapping (by key) or of a list (by place).
+
+    `size` counts the values in it, `height` the levels; `keys` are the lines of a mapping's keys.
+    """
+
+    value: Any
+    line: int
+    size: int = 1
+    height: int = 1
+    children: dict[str | int, "Node"] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+
+    def line_of(self, path: str) -> int:
+        """The line of a field such as `spec.headers[0].name`; of the innermost part of it that exists."""
+        if not path:
+            return self.line
+        for key in sorted(self.children, key=lambda key: len(str(key)), reverse=True):
+            text = f"[{key}]" if isinstance(key, int) else key
+            rest = path.removeprefix(text)
+            if path.startswith(text) and rest[:1] in ("", ".", "["):
+                inner = rest.removeprefix(".")
+                child = self.children[key]
+                return child.line_of(inner) if inner else self.keys.get(text, child.line)
+        return self.line
+
+
+def parse_yaml(text: str) -> Iterator[Node]:
+    """The documents of a YAML text; empty ones are nulls. Raises ParseError."""
+    return _Composer(text).documents()
+
+
+def parse_json(text: str) -> Iterator[Node]:
+    """JSON texts, one after the other, with the line that each begins on. Raises ParseError."""
+    decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, parse_float=_float, parse_int=_integer)
+    at = _skip_blanks(text, 0)
+    while at < len(text):
+        line = text.count("\n", 0, at) + 1
+        try:
+            value, at = decoder.raw_decode(text, at)
+        except json.JSONDecodeError as error:
+            raise ParseError(error.lineno, error.msg) from error
+        except ValueError as error:
+            raise ParseError(line, str(error)) from error
+        except RecursionError as error:
+            raise ParseError(line, f"is nested deeper than {MAX_DEPTH} levels") from error
+        _check_depth(_levels(value, MAX_DEPTH), line)
+        _check_unicode(value, line)
+        yield Node(value, line)
+        at = _skip_blanks(text, at)
+
+
+class _Composer:
+    """Turns one text's events into nodes."""
+
+    def __init__(self, text: str) -> None:
+        self._loader = _Loader(text)
+        self._anchors: dict[str, Node] = {}
+        self._values = 0
+
+    def documents(self) -> Iterator[Node]:
+        try:
+            while True:
+                event = self._loader.get_event()
+                if isinstance(event, yaml.StreamEndEvent):
+                    return
+                if isinstance(event, yaml.DocumentStartEvent):
+                    self._anchors = {}
+                    yield self._node(self._loader.get_event(), 1)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise ParseError(mark.line + 1 if mark else 1, error.problem or str(error)) from error
+        except yaml.YAMLError as error:
+            raise ParseError(1, str(error).splitlines()[0]) from error
+        finally:
+            self._loader.dispose()
+
+    def _node(self, event: Any, depth: int) -> Node:
+        line = event.start_mark.line + 1
+        _check_depth(depth, line)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, line, depth)
+        self._count(1, line)
+        if isinstance(event, yaml.ScalarEvent):
+            node = Node(_scalar(event, line), line)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            node = self._list(line, depth)
+        else:
+            node = self._mapping(line, depth)
+        if event.anchor:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _alias(self, event: Any, line: int, depth: int) -> Node:
+        node = self._anchors.get(event.anchor)
+        if node is None:
+            raise ParseError(line, f"*{event.anchor} stands for nothing: no &{event.anchor} ends before it")
+        self._count(node.size, line)
+        _check_depth(depth + node.height - 1, line)
+        return node
+
+    def _list(self, line: int, depth: int) -> Node:
+        children: dict[str | int, Node] = {}
+        while not isinstance(event := self._loader.get_event(), yaml.SequenceEndEvent):
+            children[len(children)] = self._node(event, depth + 1)
+        values = [child.value for child in children.values()]
+        return Node(values, line, _size(children), _height(children), children)
+
+    def _mapping(self, line: int, depth: int) -> Node:
+        children: dict[str | int, Node] = {}
+        merged: dict[str | int, Node] = {}
+        keys: dict[str, int] = {}
+        while not isinstance(event := self._loader.get_event(), yaml.MappingEndEvent):
+            key_line = event.start_mark.line + 1
+            merges = _is_merge(event)
+            key = self._key(event, key_line)
+            child = self._node(self._loader.get_event(), depth + 1)
+            if merges:
+                merged = _merged(child, key_line) | merged
+                continue
+            if key in children:
+                raise ParseError(key_line, f"the key {key[:80]!r} stands there twice; remove one")
+            children[key], keys[key] = child, key_line
+        children = merged | children
+        values = {key: child.value for key, child in children.items()}
+        return Node(values, line, _size(children), _height(children), children, keys)
+
+    def _key(self, event: Any, line: int) -> str:
+        self._count(1, line)
+        if isinstance(event, yaml.AliasEvent):
+            value = self._alias(event, line, 1).value
+        elif isinstance(event, yaml.ScalarEvent):
+            value = _scalar(event, line)
+        else:
+            raise ParseError(line, "a key has to be a text")
+        if isinstance(value, (dict, list)):
+            raise ParseError(line, "a key has to be a text")
+        try:
+            return key_text(value)
+        except ValueError as error:
+            raise ParseError(line, str(error)) from error
+
+    def _count(self, values: int, line: int) -> None:
+        self._values += values
+        if self._values > MAX_VALUES:
+            raise ParseError(line, f"more than {MAX_VALUES} values; split the file, and use fewer aliases")
+
+
+def _scalar(event: Any, line: int) -> Scalar:
+    text: str = event.value
+    try:
+        if event.tag and event.tag != "!":
+            return tagged(event.tag, text)
+        return resolve(text) if event.implicit[0] else text
+    except ValueError as error:
+        raise ParseError(line, str(error)) from error
+
+
+def _is_merge(event: Any) -> bool:
+    return isinstance(event, yaml.ScalarEvent) and event.value == "<<" and bool(event.implicit[0])
+
+
+def _merged(node: Node, line: int) -> dict[str | int, Node]:
+    """What `<<` brings: the fields of a mapping, or of several, of which the first has precedence."""
+    sources = list(node.children.values()) if isinstance(node.value, list) else [node]
+    if not all(isinstance(source.value, dict) for source in sources):
+        raise ParseError(line, "<< takes a mapping or a list of mappings")
+    fields: dict[str | int, Node] = {}
+    for source in reversed(sources):
+        fields |= source.children
+    return fields
+
+
+def _size(children: dict[str | int, Node]) -> int:
+    return 1 + sum(child.size for child in children.values())
+
+
+def _height(children: dict[str | int, Node]) -> int:
+    return 1 + max((child.height for child in children.values()), default=0)
+
+
+def _check_depth(depth: int, line: int) -> None:
+    if depth > MAX_DEPTH:
+        raise ParseError(line, f"is nested deeper than {MAX_DEPTH} levels")
+
+
+def _levels(value: Any, most: int) -> int:
+    """How many levels a value has; past `most` it is not counted further."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return 1 + max((_levels(item, most - 1) for item in inner), default=0) if most > 0 else 1
+
+
+def _check_unicode(value: Any, line: int) -> None:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise ParseError(line, "a text in it is not valid Unicode: it has half of a surrogate pair") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in values:
+            raise ValueError(f"the key {key[:80]!r} stands there twice; remove one")
+        values[key] = value
+    return values
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not a number that JSON has")
+
+
+def _float(text: str) -> int | float:
+    return fitting(float(text))
+
+
+def _integer(text: str) -> int | float:
+    return whole(int(text)) if len(text) <= _INT64_CHARACTERS else fitting(float(text))
+
+
+def _skip_blanks(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at

@@ -1,0 +1,227 @@
+"""A CRD's openAPIV3Schema as the API server applies it: what a value breaks, and the value with defaults.
+
+The schema is judged by jsonschema, with the keywords that only Kubernetes has, or reads otherwise, put in their place.
+CEL rules are not evaluated here.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from angarium.domain.errors import SettingsError
+
+try:
+    import jsonschema
+    import re2  # type: ignore[import-untyped]
+except ImportError as _error:
+    raise SettingsError(f"manifests cannot be validated ({_error}): pip install 'angarium[dev]'") from _error
+
+Schema = Mapping[str, Any]
+Path = tuple[str | int, ...]
+
+UNKNOWN = "unknown"
+DUPLICATE = "duplicate"
+
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+_LIST_TYPE = "x-kubernetes-list-type"
+_LIST_KEYS = "x-kubernetes-list-map-keys"
+# `type` stands first: what else is wrong with a value of another type does not matter.
+_KEYWORDS = (
+    "type", "enum", "required", "pattern", "format", "minimum", "maximum", "minLength", "maxLength", "maxItems",
+    "minItems", "minProperties", "maxProperties",
+)  # fmt: skip
+_METADATA = {"type": "object", _PRESERVE: True, "properties": {"name": {"type": "string"}}}
+_TYPES = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "object": "an object with fields",
+    "array": "a list",
+}
+_TIME = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})(.[0-9]+)?(z|[+-][0-9]{2}:[0-9]{2})")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_BITS = {"int32": 31, "int64": 63}
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A place where a value breaks its schema. `keyword` is JSON Schema's, UNKNOWN for a field, DUPLICATE in a list."""
+
+    path: Path
+    keyword: str
+    message: str
+
+
+class ObjectSchema:
+    """The schema of one kind of object. Of `metadata` rules see the name; all else in it is judged elsewhere."""
+
+    def __init__(self, schema: Schema) -> None:
+        self.schema = {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
+        self._validator = _Validator(_strict(self.schema))
+
+    def breaches(self, value: Any) -> list[Breach]:
+        """All that is wrong, at most one per place."""
+        found: dict[Path, Breach] = {}
+        for error in self._validator.iter_errors(value):
+            path = tuple(error.absolute_path)
+            found.setdefault(path, Breach(path, _NAMES.get(error.validator, error.validator), error.message))
+        return list(found.values())
+
+
+def completed(value: Any, schema: Schema) -> Any:
+    """A copy with defaults, and without nulls, which the API server drops where none is allowed ("Defaulting and
+    Nullable" in the documentation of CustomResourceDefinitions)."""
+    if isinstance(value, dict):
+        properties = schema.get("properties", {})
+        others = schema.get("additionalProperties", {})
+        given = {key: completed(item, properties.get(key, others)) for key, item in value.items() if item is not None}
+        defaults = {key: inner["default"] for key, inner in properties.items() if "default" in inner}
+        return {key: completed(item, properties[key]) for key, item in defaults.items() if key not in given} | given
+    if isinstance(value, list):
+        return [completed(item, schema.get("items", {})) for item in value]
+    return value
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it: short, whatever it is."""
+    if isinstance(value, str):
+        return repr(value if len(value) <= 80 else value[:80] + "…")
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "null"
+    return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else str(value)[:80]
+
+
+def _strict(schema: Schema) -> dict[str, Any]:
+    """The JSON Schema that refuses what strict field validation refuses."""
+    strict = {keyword: schema[keyword] for keyword in (*_KEYWORDS, _LIST_TYPE, _LIST_KEYS) if keyword in schema}
+    if "properties" in schema:
+        strict["properties"] = {name: _strict(inner) for name, inner in schema["properties"].items()}
+    if isinstance(schema.get("additionalProperties"), Mapping):
+        strict["additionalProperties"] = _strict(schema["additionalProperties"])
+    elif schema.get("type") == "object" and not schema.get(_PRESERVE):
+        strict["additionalProperties"] = False
+    if "items" in schema:
+        strict["items"] = _strict(schema["items"])
+    return strict
+
+
+Errors = Iterator[jsonschema.ValidationError]
+
+
+def _type(validator: Any, wanted: str, value: Any, schema: Schema) -> Errors:
+    if not validator.is_type(value, wanted):
+        yield jsonschema.ValidationError(f"is {shown(value)}; write {_TYPES[wanted]}{_quotes(wanted, value)}")
+
+
+def _quotes(wanted: str, value: Any) -> str:
+    return " (in quotes)" if wanted == "string" and isinstance(value, (bool, int, float)) else ""
+
+
+def _enum(validator: Any, allowed: list[Any], value: Any, schema: Schema) -> Errors:
+    if value not in allowed:
+        yield jsonschema.ValidationError(f"is {shown(value)}; write one of {', '.join(map(str, allowed))}")
+
+
+def _required(validator: Any, names: list[str], value: Any, schema: Schema) -> Errors:
+    for name in names:
+        if isinstance(value, dict) and name not in value:
+            yield jsonschema.ValidationError("is missing", path=(name,))
+
+
+def _unknown(validator: Any, others: Any, value: Any, schema: Schema) -> Errors:
+    if others is not False:
+        yield from _ADDITIONAL(validator, others, value, schema)
+    elif isinstance(value, dict):
+        known = schema.get("properties", {})
+        for name in value:
+            if name not in known:
+                text = f"is no field; known here: {', '.join(known)}" if known else "is no field"
+                yield jsonschema.ValidationError(text, path=(name,))
+
+
+def _pattern(validator: Any, pattern: str, value: Any, schema: Schema) -> Errors:
+    # RE2, as in the API server: in Python's own dialect a $ also matches before a line break at the end.
+    if isinstance(value, str) and not re2.search(pattern, value):
+        yield jsonschema.ValidationError(f"is {shown(value)}; it has to match {pattern}")
+
+
+def _format(validator: Any, wanted: str, value: Any, schema: Schema) -> Errors:
+    if wanted == "date-time" and isinstance(value, str) and not _is_time(value):
+        text = f"is {shown(value)}; write a time in RFC 3339, for example 2026-12-24T18:00:00Z"
+        yield jsonschema.ValidationError(text)
+    bits = _BITS.get(wanted)
+    if bits and isinstance(value, int) and not -(2**bits) <= value < 2**bits:
+        yield jsonschema.ValidationError(f"is {shown(value)}; {wanted} does not hold that")
+
+
+def _is_time(text: str) -> bool:
+    """What the API server takes for a date-time (kube-openapi, pkg/validation/strfmt): not quite RFC 3339."""
+    day, _, time = text.lower().partition("t")
+    found = _TIME.fullmatch(time)
+    if found is None or not _DATE.fullmatch(day):
+        return False
+    try:
+        date.fromisoformat(day)
+    except ValueError:
+        return False
+    return found[1] <= "23" and found[2] <= "59" and found[3] <= "59"
+
+
+def _list_type(validator: Any, list_type: str, value: Any, schema: Schema) -> Errors:
+    if list_type == "atomic" or not isinstance(value, list):
+        return
+    seen: list[Any] = []
+    for place, item in enumerate(value):
+        key = _list_key(item, schema.get(_LIST_KEYS, ())) if list_type == "map" else item
+        if key in seen:
+            yield jsonschema.ValidationError(f"{_key_text(key)} stands there twice; remove one", path=(place,))
+        seen.append(key)
+
+
+def _list_key(item: Any, names: list[str]) -> tuple[Any, ...]:
+    return tuple(item.get(name) for name in names) if isinstance(item, dict) else (None,)
+
+
+def _key_text(key: Any) -> str:
+    return ", ".join(map(shown, key)) if isinstance(key, tuple) else shown(key)
+
+
+def _bound(keyword: str, text: str) -> Any:
+    """JSON Schema's own judgement in our words, which never quote a value of a megabyte."""
+    judge = jsonschema.Draft202012Validator.VALIDATORS[keyword]
+
+    def check(validator: Any, bound: int, value: Any, schema: Schema) -> Errors:
+        if any(judge(validator, bound, value, schema) or ()):
+            size = value if keyword in ("minimum", "maximum") else len(value)
+            yield jsonschema.ValidationError(text.format(size=size, bound=bound))
+
+    return check
+
+
+_ADDITIONAL = jsonschema.Draft202012Validator.VALIDATORS["additionalProperties"]
+_NAMES = {"additionalProperties": UNKNOWN, _LIST_TYPE: DUPLICATE}
+_Validator = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+    jsonschema.Draft202012Validator,
+    {
+        "type": _type,
+        "enum": _enum,
+        "required": _required,
+        "additionalProperties": _unknown,
+        "pattern": _pattern,
+        "format": _format,
+        _LIST_TYPE: _list_type,
+        "minimum": _bound("minimum", "is {size}; write at least {bound}"),
+        "maximum": _bound("maximum", "is {size}; write at most {bound}"),
+        "minLength": _bound("minLength", "is {size} characters long; write at least {bound}"),
+        "maxLength": _bound("maxLength", "is {size} characters long; write at most {bound}"),
+        "minItems": _bound("minItems", "has {size} items; write at least {bound}"),
+        "maxItems": _bound("maxItems", "has {size} items; write at most {bound}"),
+        "minProperties": _bound("minProperties", "has {size} fields; write at least {bound}"),
+        "maxProperties": _bound("maxProperties", "has {size} fields; write at most {bound}"),
+    },
+)
