@@ -60,6 +60,7 @@ class Receiver:
     def __post_init__(self) -> None:
         self._answers: dict[str, deque[Answer]] = {}
         self._changed = threading.Condition()
+        self._transports: set[asyncio.WriteTransport] = set()
         self._in_flight = 0
         self.most_in_flight = 0
 
@@ -116,11 +117,18 @@ class Receiver:
         started.set()
         await self._ended.wait()
         listening.close()
-        await server.shutdown(0)
+        await asyncio.sleep(0.01)  # a connection that is just being accepted belongs to the server only then
+        await server.shutdown(0.01)  # 0 would mean no limit
+        for transport in self._transports:
+            transport.abort()
+        await asyncio.sleep(0.01)  # aborted connections are closed in the loop's next turns
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
-        peer = request.transport.get_extra_info("peername") if request.transport else ("", 0)
+        peer = ("", 0)
+        if request.transport is not None:
+            peer = request.transport.get_extra_info("peername")
+            self._transports.add(request.transport)
         headers = tuple((n.decode("latin-1"), v.decode()) for n, v in request.raw_headers)
         received = Received(request.method, request.raw_path, headers, body, time.time(), peer[1])
         with self._changed:

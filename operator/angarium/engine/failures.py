@@ -6,6 +6,7 @@ Their own texts may quote the URL or a header line, so only the parts that canno
 import errno
 import os
 import ssl
+from collections.abc import Iterator
 
 import aiohttp
 
@@ -46,16 +47,21 @@ def translated(error: Exception, where: str, limit_s: float) -> SendError:
 
 def _tls_problem(error: BaseException) -> str | None:
     """What TLS complained about, if this error or what caused it is a TLS one."""
-    cause: BaseException | None = error
-    while cause is not None:
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            return f"the certificate was not accepted: {cause.verify_message}"
-        if isinstance(cause, ssl.SSLError):
-            return cause.reason or type(cause).__name__
-        if isinstance(cause, aiohttp.ClientSSLError | ssl.CertificateError):
-            return type(cause).__name__
-        cause = cause.__cause__
+    chain = list(_causes(error))
+    for cause in chain:
+        verification = getattr(cause, "verify_message", None)
+        if verification:
+            return f"the certificate was not accepted: {verification}"
+    for cause in chain:
+        if isinstance(cause, ssl.SSLError | ssl.CertificateError | aiohttp.ClientSSLError):
+            return getattr(cause, "reason", None) or type(cause).__name__
     return None
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
 
 
 def _system_text(error: Exception) -> str:

@@ -49,6 +49,20 @@ class _Destination:
     headers: Headers
 
 
+class _Unanswered(Exception):
+    """Carries a connection's error past the client, which would send an idempotent request a second time on its own."""
+
+    def __init__(self, error: aiohttp.ClientError) -> None:
+        self.error = error
+
+
+async def _once(request: aiohttp.ClientRequest, send: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    try:
+        return await send(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _Unanswered(error) from error
+
+
 class AiohttpSender:
     """Implements `domain.ports.Sender`. Connections are kept alive and reused.
 
@@ -79,6 +93,8 @@ class AiohttpSender:
         try:
             async with asyncio.timeout(request.timeout.total_seconds()):
                 return await self._exchange(request, destination)
+        except _Unanswered as unanswered:
+            raise translated(unanswered.error, destination.label, request.timeout.total_seconds()) from unanswered
         except FOREIGN as error:
             raise translated(error, destination.label, request.timeout.total_seconds()) from error
 
@@ -89,14 +105,15 @@ class AiohttpSender:
             await self._resolver.close()
 
     async def _exchange(self, request: OutgoingRequest, destination: _Destination) -> Response:
+        tls = request.tls if destination.url.scheme == "https" else None
         response = await (self._session or self._open()).request(
             request.method,
             destination.url,
             headers=_joined(destination.headers, request.headers),
             data=request.body or None,
             allow_redirects=False,
-            ssl=await self._context(request.tls) if request.tls else True,
-            server_hostname=request.tls.server_name if request.tls else None,
+            ssl=await self._context(tls) if tls else True,
+            server_hostname=tls.server_name if tls else None,
         )
         try:
             body = await self._read(response)
@@ -128,6 +145,7 @@ class AiohttpSender:
         self._session = ClientSession(
             connector=connector,
             timeout=self._timeout,
+            middlewares=(_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,

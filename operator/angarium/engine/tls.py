@@ -56,8 +56,11 @@ def _build(material: TlsMaterial) -> ssl.SSLContext:
 
 def _trusting(ca: bytes | None) -> ssl.SSLContext:
     """A context that trusts this CA and no other, or the system's."""
+    if ca is None:
+        return ssl.create_default_context()
     try:
-        return ssl.create_default_context(cadata=None if ca is None else ca.decode("ascii"))
+        # An empty text would mean the system's CAs.
+        return ssl.create_default_context(cadata=ca.decode("ascii") or " ")
     except (ssl.SSLError, ValueError) as error:
         raise SendError("TlsError", "ca.crt of the CA Secret holds no certificates in PEM form") from error
 

@@ -1,0 +1,159 @@
+"""TLS on real sockets: a private CA, client certificates, another server name, and bad PEM."""
+
+import asyncio
+import os
+import socket
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
+from datetime import timedelta
+from ipaddress import ip_network
+from pathlib import Path
+
+import pytest
+from tests.support.receiver import Receiver
+
+from angarium.domain.addresses import AddressPolicy
+from angarium.domain.errors import SendError
+from angarium.domain.messages import Response
+from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.engine.sender import AiohttpSender
+from angarium.engine.tls import TlsContexts
+
+FOLDER = Path(__file__).parents[2] / "support" / "certificates"
+
+
+def pem(name: str) -> bytes:
+    return (FOLDER / name).read_bytes()
+
+
+CA = pem("ca.crt")
+CLIENT = {"client_certificate": pem("client.crt"), "client_key": pem("client.key")}
+
+
+def serving(*, client_certificate: bool) -> ssl.SSLContext:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(FOLDER / "server.crt", FOLDER / "server.key")
+    if client_certificate:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(FOLDER / "ca.crt")
+    return context
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver(tls=serving(client_certificate=False)) as started:
+        yield started
+
+
+@pytest.fixture
+def strict() -> Iterator[Receiver]:
+    with Receiver(tls=serving(client_certificate=True)) as started:
+        yield started
+
+
+@pytest.fixture
+async def sender() -> AsyncIterator[AiohttpSender]:
+    opened = AiohttpSender(AddressPolicy(allow=(ip_network("127.0.0.1/32"),)))
+    yield opened
+    await opened.close()
+
+
+async def send(sender: AiohttpSender, receiver: Receiver, tls: TlsMaterial | None, host: str = "localhost") -> Response:
+    url = f"https://{host}:{receiver.port}/"
+    return await sender.send(OutgoingRequest("POST", url, (("User-Agent", "t"),), b"x", timedelta(seconds=10), tls))
+
+
+async def failure(sender: AiohttpSender, receiver: Receiver, tls: TlsMaterial | None, host: str = "localhost") -> str:
+    with pytest.raises(SendError) as caught:
+        await send(sender, receiver, tls, host)
+    assert caught.value.reason == "TlsError"
+    return str(caught.value)
+
+
+async def test_a_certificate_of_an_unknown_ca_is_refused(sender: AiohttpSender, receiver: Receiver) -> None:
+    assert "certificate" in await failure(sender, receiver, None)
+    assert receiver.count() == 0
+
+
+async def test_a_private_ca_is_trusted_for_its_endpoint_only(sender: AiohttpSender, receiver: Receiver) -> None:
+    assert (await send(sender, receiver, TlsMaterial(ca=CA))).status == 200
+    await failure(sender, receiver, None)
+
+
+async def test_the_name_must_match_and_server_name_replaces_it(sender: AiohttpSender, receiver: Receiver) -> None:
+    assert "match" in await failure(sender, receiver, TlsMaterial(ca=CA), host="127.0.0.1")
+    material = TlsMaterial(ca=CA, server_name="billing.test")
+    assert (await send(sender, receiver, material, host="127.0.0.1")).status == 200
+    assert "match" in await failure(sender, receiver, TlsMaterial(ca=CA, server_name="other.test"))
+
+
+async def test_a_client_certificate_is_presented(sender: AiohttpSender, strict: Receiver) -> None:
+    with pytest.raises(SendError):  # this server closes the connection without saying why
+        await send(sender, strict, TlsMaterial(ca=CA))
+    assert (await send(sender, strict, TlsMaterial(ca=CA, **CLIENT))).status == 200
+    assert strict.count() == 1
+
+
+async def test_a_server_that_asks_in_vain_for_a_certificate_is_a_tls_error(sender: AiohttpSender) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        refusing = asyncio.create_task(asyncio.to_thread(_refuse, listening))
+        url = f"https://localhost:{listening.getsockname()[1]}/"
+        with pytest.raises(SendError) as caught:
+            await sender.send(OutgoingRequest("GET", url, (), b"", timedelta(seconds=10), TlsMaterial(ca=CA)))
+        await refusing
+    assert caught.value.reason == "TlsError" and "CERTIFICATE_REQUIRED" in str(caught.value)
+
+
+def _refuse(listening: socket.socket) -> None:
+    connection, _ = listening.accept()
+    with connection, suppress(ssl.SSLError):
+        serving(client_certificate=True).wrap_socket(connection, server_side=True)
+
+
+@pytest.mark.parametrize(
+    ("material", "named"),
+    [
+        (TlsMaterial(ca=b""), "ca.crt"),
+        (TlsMaterial(ca=b"not PEM"), "ca.crt"),
+        (TlsMaterial(ca=b"\xff\xfe"), "ca.crt"),
+        (TlsMaterial(ca=CA, client_certificate=b"junk", client_key=b"junk"), "tls.key"),
+        (TlsMaterial(ca=CA, client_certificate=CLIENT["client_certificate"], client_key=pem("server.key")), "tls.key"),
+        (TlsMaterial(ca=CA, client_certificate=CLIENT["client_certificate"], client_key=b""), "tls.key"),
+        (
+            TlsMaterial(ca=CA, client_certificate=CLIENT["client_certificate"], client_key=pem("client-encrypted.key")),
+            "tls.key",
+        ),
+    ],
+)
+async def test_bad_pem_is_a_tls_error_that_names_the_key(
+    sender: AiohttpSender, receiver: Receiver, material: TlsMaterial, named: str
+) -> None:
+    assert named in await failure(sender, receiver, material)
+
+
+async def test_plain_http_needs_no_material_and_ignores_it(sender: AiohttpSender) -> None:
+    with Receiver() as plain:
+        request = OutgoingRequest("GET", plain.url("/"), (), b"", timedelta(seconds=10), TlsMaterial(ca=b"junk"))
+        assert (await sender.send(request)).status == 200
+
+
+async def test_a_context_is_made_once_per_material_and_the_oldest_goes() -> None:
+    contexts = TlsContexts(most=2)
+    first = await contexts.of(TlsMaterial(ca=CA))
+    assert await contexts.of(TlsMaterial(ca=CA, server_name="other")) is first
+    second = await contexts.of(TlsMaterial(ca=CA, **CLIENT))
+    assert second is not first
+    assert await contexts.of(TlsMaterial(ca=CA)) is first
+    await contexts.of(TlsMaterial(ca=CA + CA))
+    assert await contexts.of(TlsMaterial(ca=CA)) is first
+    assert await contexts.of(TlsMaterial(ca=CA, **CLIENT)) is not second
+
+
+async def test_no_key_stays_on_disk() -> None:
+    folder = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(os.environ.get("TMPDIR", "/tmp"))
+    before = set(folder.glob("angarium-*"))
+    await TlsContexts().of(TlsMaterial(ca=CA, **CLIENT))
+    with pytest.raises(SendError):
+        await TlsContexts().of(TlsMaterial(ca=CA, client_certificate=b"junk", client_key=b"junk"))
+    assert set(folder.glob("angarium-*")) <= before
