@@ -1,4 +1,4 @@
-"""How fast the store writes on this machine, for docs/adr/0003. Run by hand: python tests/bench/store_write.py [FOLDER].
+"""How fast the store writes on this machine, for docs/adr/0003. By hand: python tests/bench/store_write.py [FOLDER].
 
 `row` and `batch` rows insert 256-byte rows into a bare table, to show what the disk gives. `store` rows go through the
 Store port: accept, then record, N messages per call, with one caller or with several at once.

@@ -1,8 +1,9 @@
 """Reading back: messages, log entries and dead letters, filtered and page by page (contract 5, 6)."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from string import Template
 from typing import Any, TypeVar
 
@@ -21,6 +22,9 @@ T = TypeVar("T")
 SQL = load("history")
 _LAST = 2**63 - 1
 _CURSOR = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
+_LOG = {"time": "time_ms", "id": "id"}
+_DEAD_LETTERS = {"time": "created_ms", "id": "seq"}
+_ALL = -1
 _DLQ_ID = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
 
@@ -51,40 +55,49 @@ def _endpoint_url(row: Row) -> str:
 
 
 def log(session: Session, where: HistoryFilter) -> Page[LogEntry]:
-    """With message ids only `states` is asked beside them, and everything found is one page."""
+    """Asked for messages by id, all that is found is one page, whatever `count` says."""
     if where.message_ids:
-        sql = _directed(SQL["log_of_messages"], where)
-        ids, states = json_array(where.message_ids), _values(where.states)
-        rows = session.rows(sql, ids=ids, namespace=where.namespace, states=states)
+        sql = _complete("log_of_messages", _LOG, where)
+        rows = session.rows(sql, messages=json_array(set(where.message_ids)), **_conditions(where, limit=_ALL))
         return Page(tuple(map(_log_entry, rows)), None)
-    rows = session.rows(_directed(SQL["log"], where), **_conditions(where))
+    rows = session.rows(_complete("log", _LOG, where), **_conditions(where, where.count + 1))
     return _page(rows, where, "log_id", _log_entry)
 
 
 def dead_letters(session: Session, where: HistoryFilter) -> Page[DeadLetter]:
-    """With ids, of dead letters or messages, nothing else is asked, and everything found is one page."""
-    if where.dlq_ids or where.message_ids:
+    """Asked for ids, all that is found is one page; with `dlq_ids` nothing else is asked (contract 6)."""
+    if where.dlq_ids:
+        only = HistoryFilter(where.namespace, newest_first=where.newest_first)
         letters = json_array(_letter_keys(where.dlq_ids))
-        sql = _directed(SQL["dead_letters_by_id"], where)
-        rows = session.rows(sql, namespace=where.namespace, letters=letters, messages=json_array(where.message_ids))
-        wanted, named = set(where.dlq_ids), set(where.message_ids)
-        found = [letter for letter in map(_dead_letter, rows) if letter.id in wanted or letter.message.id in named]
-        return Page(tuple(found), None)
-    rows = session.rows(_directed(SQL["dead_letters"], where), **_conditions(where))
+        sql = _complete("dead_letters_by_id", _DEAD_LETTERS, only)
+        rows = session.rows(sql, letters=letters, **_conditions(only, limit=_ALL))
+        return Page(tuple(map(_dead_letter, rows)), None)
+    if where.message_ids:
+        sql = _complete("dead_letters_of_messages", _DEAD_LETTERS, where)
+        rows = session.rows(sql, messages=json_array(set(where.message_ids)), **_conditions(where, limit=_ALL))
+        return Page(tuple(map(_dead_letter, rows)), None)
+    rows = session.rows(_complete("dead_letters", _DEAD_LETTERS, where), **_conditions(where, where.count + 1))
     return _page(rows, where, "letter", _dead_letter)
 
 
-def _letter_keys(ids: Sequence[str]) -> list[tuple[int, int]]:
+def _letter_keys(ids: Sequence[str]) -> set[tuple[int, int]]:
     """What cannot be an id of ours matches nothing."""
-    return [(int(match[1]), int(match[2])) for text in ids if (match := _DLQ_ID.fullmatch(text))]
+    return {(int(match[1]), int(match[2])) for text in ids if (match := _DLQ_ID.fullmatch(text))}
 
 
-def _directed(sql: str, where: HistoryFilter) -> str:
-    newest = where.newest_first
-    return Template(sql).substitute(order="DESC" if newest else "ASC", beyond="<" if newest else ">")
+def _complete(statement: str, columns: Mapping[str, str], where: HistoryFilter) -> str:
+    """The statement with its conditions and direction filled in."""
+    order, beyond = ("DESC", "<") if where.newest_first else ("ASC", ">")
+    return _completed(statement, order, beyond, **columns)
 
 
-def _conditions(where: HistoryFilter) -> dict[str, Any]:
+@cache
+def _completed(statement: str, order: str, beyond: str, time: str, id: str) -> str:
+    conditions = Template(SQL["conditions"]).substitute(order=order, beyond=beyond, time=time, id=id)
+    return Template(SQL[statement]).substitute(conditions=conditions)
+
+
+def _conditions(where: HistoryFilter, limit: int) -> dict[str, Any]:
     time_ms, position = _position(where)
     return {
         "namespace": where.namespace,
@@ -101,7 +114,7 @@ def _conditions(where: HistoryFilter) -> dict[str, Any]:
         "schedules": _values(where.schedules),
         "caller_ips": _values(where.caller_ips),
         "labels": _values(where.labels),
-        "limit": where.count + 1,
+        "limit": limit,
     }
 
 
