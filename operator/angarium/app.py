@@ -23,7 +23,7 @@ from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.notices import Notice, Observer
-from angarium.domain.ports import Clock, Limits, References, Retention, Store
+from angarium.domain.ports import Clock, Limits, References, Retention, Sender, Store
 from angarium.engine.attempt import Attempts
 from angarium.engine.decisions import Decisions
 from angarium.engine.dispatcher import Dispatcher, DispatchSettings
@@ -85,11 +85,13 @@ class Foundation:
 class DeliveryPlane:
     """API, scheduler, dispatcher and janitor, on one event loop. `start` once, `run` until told to end, then `stop`."""
 
-    def __init__(self, base: Foundation, references: References, policy: AddressPolicy) -> None:
+    def __init__(
+        self, base: Foundation, references: References, policy: AddressPolicy, sender: Sender | None = None
+    ) -> None:
         settings, clock, store, observers = base.settings, base.clock, base.store, [base.audience]
         self._base = base
         self._owner = secrets.token_hex(8)
-        self._sender = AiohttpSender(policy, settings.max_response)
+        self._sender = sender or AiohttpSender(policy, settings.max_response)
         self._outcomes = Outcomes(store, observers, clock)
         self.dispatcher = Dispatcher(
             owner=self._owner,
