@@ -116,12 +116,12 @@ class Receiver:
         self.port = listening.sockets[0].getsockname()[1]
         started.set()
         await self._ended.wait()
+        await _turns()  # asyncio fails on a connection that it is just accepting when the server closes
         listening.close()
-        await asyncio.sleep(0.01)  # a connection that is just being accepted belongs to the server only then
         await server.shutdown(0.01)  # 0 would mean no limit
         for transport in self._transports:
             transport.abort()
-        await asyncio.sleep(0.01)  # aborted connections are closed in the loop's next turns
+        await _turns()  # aborted connections are closed in the loop's next turns
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         body = await request.read()
@@ -178,3 +178,8 @@ class Receiver:
             await asyncio.wait_for(self._ended.wait(), seconds)
         except TimeoutError:
             return
+
+
+async def _turns() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
