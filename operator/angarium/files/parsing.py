@@ -45,16 +45,19 @@ class Node:
 
     def line_of(self, path: str) -> int:
         """The line of a field such as `spec.headers[0].name`; of the innermost part of it that exists."""
+        return self._line_of(path, self.line)
+
+    def _line_of(self, path: str, here: int) -> int:
+        """`here` is where the key of this value stands: a mapping begins with its first field, often a line later."""
         if not path:
-            return self.line
+            return here
         for key in sorted(self.children, key=lambda key: len(str(key)), reverse=True):
             text = f"[{key}]" if isinstance(key, int) else key
             rest = path.removeprefix(text)
             if path.startswith(text) and rest[:1] in ("", ".", "["):
-                inner = rest.removeprefix(".")
                 child = self.children[key]
-                return child.line_of(inner) if inner else self.keys.get(text, child.line)
-        return self.line
+                return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
+        return here
 
 
 def parse_yaml(text: str) -> Iterator[Node]:

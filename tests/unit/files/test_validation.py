@@ -1,0 +1,137 @@
+"""What the table of the CRDs leaves out: metadata, defaults, nulls, versions, several problems at once."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from angarium.domain.errors import SettingsError
+from angarium.files import validation
+from angarium.files.validation import Problem, Validator
+
+URL = "https://a.test/"
+
+
+@pytest.fixture(scope="module")
+def validator() -> Validator:
+    return Validator()
+
+
+def manifest(kind: str = "Endpoint", spec: Any = None, **metadata: Any) -> dict[str, Any]:
+    return {
+        "apiVersion": "angarium.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": "sample", **metadata},
+        "spec": {"url": URL} if spec is None else spec,
+    }
+
+
+def fields(problems: tuple[Problem, ...]) -> set[tuple[str, str]]:
+    return {(problem.field, problem.keyword) for problem in problems}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "field", "keyword"),
+    [
+        ({"name": None}, "metadata.name", "required"),
+        ({"name": 5}, "metadata.name", "type"),
+        ({"name": "A"}, "metadata.name", "pattern"),
+        ({"name": "a."}, "metadata.name", "pattern"),
+        ({"name": "a\n"}, "metadata.name", "pattern"),
+        ({"name": "a" * 254}, "metadata.name", "maxLength"),
+        ({"namespace": "a.b"}, "metadata.namespace", "pattern"),
+        ({"namespace": "a" * 64}, "metadata.namespace", "maxLength"),
+        ({"label": {}}, "metadata.label", "unknown"),
+        ({"labels": []}, "metadata.labels", "type"),
+        ({"labels": {"a": True}}, "metadata.labels.a", "type"),
+        ({"labels": {"a": "b c"}}, "metadata.labels.a", "pattern"),
+        ({"labels": {"a": "b" * 64}}, "metadata.labels.a", "pattern"),
+        ({"labels": {"a b": "c"}}, "metadata.labels.a b", "pattern"),
+        ({"labels": {"A_b/c": "d"}}, "metadata.labels.A_b/c", "pattern"),
+        ({"annotations": {"a/b/c": "d"}}, "metadata.annotations.a/b/c", "pattern"),
+        ({"annotations": {"a": "b" * 262_144}}, "metadata.annotations", "maxLength"),
+    ],
+)
+def test_metadata(validator: Validator, metadata: dict[str, Any], field: str, keyword: str) -> None:
+    assert fields(validator.judge(manifest(**metadata)).problems) == {(field, keyword)}
+
+
+def test_good_metadata(validator: Validator) -> None:
+    sound = manifest(
+        name="a.b-c",
+        namespace="shop",
+        labels={"example.com/A_b": "", "a": "B-c.d"},
+        annotations={"example.com/A": "any text\n", "b": ""},
+    )
+    assert validator.judge(sound).problems == ()
+
+
+def test_defaults_and_nulls(validator: Validator) -> None:
+    """As on a real API server: nulls go, then defaults come; status is nobody's to give."""
+    given = manifest("Schedule", {"every": "1h", "suspend": None, "destination": {"url": URL}, "method": None})
+    given["status"] = {"anything": 1}
+    given["spec"]["body"] = {"json": {"a": {"b": 1}}}
+    verdict = validator.judge(given)
+    assert verdict.problems == ()
+    assert verdict.manifest["spec"] == {
+        "every": "1h",
+        "suspend": False,
+        "destination": {"url": URL},
+        "missedRunPolicy": "RunLatest",
+        "concurrencyPolicy": "Allow",
+        "historyLimit": 10,
+        "body": {"json": {"a": {"b": 1}}},
+    }
+    assert "status" not in verdict.manifest
+    assert given["spec"]["suspend"] is None
+
+
+@pytest.mark.parametrize("name", ["metadata", "spec"])
+def test_parts_that_are_no_objects(validator: Validator, name: str) -> None:
+    for value in (None, 5, "x", []):
+        problems = validator.judge({**manifest(), name: value}).problems
+        assert {problem.field for problem in problems} == {name}
+
+
+def test_another_version(validator: Validator) -> None:
+    (problem,) = validator.judge({**manifest(), "apiVersion": "angarium.dev/v1"}).problems
+    assert problem == Problem("apiVersion", "is angarium.dev/v1; write angarium.dev/v1alpha1", "enum")
+
+
+def test_all_problems_at_once(validator: Validator) -> None:
+    spec = {"url": 5, "metod": "PUT", "headers": [{"name": "X-A"}, {"value": 1}], "retry": {"limit": 101}}
+    assert fields(validator.judge({**manifest(spec=spec), "extra": 1}).problems) == {
+        ("extra", "unknown"),
+        ("spec.metod", "unknown"),
+        ("spec.url", "type"),
+        ("spec.headers[1].name", "required"),
+        ("spec.headers[1].value", "type"),
+        ("spec.retry.limit", "maximum"),
+    }
+
+
+def test_messages_say_what_to_write(validator: Validator) -> None:
+    spec = {"url": "x" * 3000, "method": "post", "timeout": 30, "suspend": "maybe", "retry": {"limit": 2**31}}
+    problems = {problem.field: problem.message for problem in validator.judge(manifest(spec=spec)).problems}
+    assert problems == {
+        "spec.url": "is 3000 characters long; write at most 2048",
+        "spec.method": "is 'post'; write one of GET, POST, PUT, PATCH, DELETE",
+        "spec.timeout": "is 30; write a text (in quotes)",
+        "spec.suspend": "is 'maybe'; write true or false",
+        "spec.retry.limit": "is 2147483648; int32 does not hold that",
+    }
+
+
+def test_without_the_extra() -> None:
+    program = "import sys; sys.modules['jsonschema'] = None; import angarium.files.validation"
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "SettingsError" in run.stderr
+    assert "pip install 'angarium[dev]'" in run.stderr
+
+
+def test_without_crds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(validation, "_CRD_FOLDERS", (tmp_path / "a", tmp_path / "b"))
+    with pytest.raises(SettingsError, match="CRDs are missing"):
+        Validator()
