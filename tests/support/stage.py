@@ -176,4 +176,3 @@ def rfc3339(instant: datetime) -> str:
 
 def as_bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode()
-
