@@ -24,7 +24,7 @@ $(VENV)/.test: requirements/test.txt $(VENV)/.run
 	@touch $@
 
 run: $(VENV)/.run  ## Start Angarium on this machine, without a cluster, with examples/quickstart (PORT=8080)
-	@$(BIN)/angarium dev --port $(PORT) examples/quickstart
+	@$(BIN)/python examples/quickstart/start.py --port $(PORT)
 
 lint: $(VENV)/.test
 	@$(BIN)/ruff check .

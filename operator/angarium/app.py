@@ -6,14 +6,16 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from angarium.api.connection import ConnectionLimits
@@ -21,6 +23,8 @@ from angarium.api.health import HealthServer
 from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
+from angarium.domain.declarations import Kind
+from angarium.domain.errors import SettingsError
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.notices import Notice, Observer
 from angarium.domain.ports import Clock, Limits, References, Retention, Sender, Store
@@ -131,19 +135,19 @@ class DeliveryPlane:
             logger.info("%d messages that were on their way at the last end are due again", freed)
         return await self._api.start(self._base.settings.host, self._base.settings.port)
 
-    async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. Raises the error of a loop that cannot be kept alive."""
-        loops = asyncio.create_task(self._supervisor.run())
+    async def run(self, stop: asyncio.Event, *beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Until `stop` is set, together with `beside`. Raises the error of a loop that cannot be kept alive."""
         stopping = asyncio.create_task(stop.wait())
+        loops = [asyncio.create_task(run()) for run in (self._supervisor.run, *beside)]
         try:
-            await asyncio.wait([loops, stopping], return_when=asyncio.FIRST_COMPLETED)
-            if loops.done():
-                loops.result()
+            await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
+            for ended in (task for task in loops if task.done()):
+                ended.result()
             await self._drain()
         finally:
-            stopping.cancel()
-            loops.cancel()
-            await asyncio.gather(loops, stopping, return_exceptions=True)
+            for task in (*loops, stopping):
+                task.cancel()
+            await asyncio.gather(*loops, stopping, return_exceptions=True)
             await self._sender.close()
 
     async def _drain(self) -> None:
@@ -203,7 +207,49 @@ async def run_in_cluster(settings: Settings) -> int:
 
 async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bool) -> int:
     """`angarium dev`. Returns the exit code; raises SettingsError or StoreUnusable if it cannot start."""
-    raise NotImplementedError
+    # What judges manifests is an extra that the cluster does not need.
+    from angarium.files.console import Console
+    from angarium.files.folder import ManifestFiles
+    from angarium.files.references import FileReferences
+    from angarium.files.tokens import TokenFiles
+    from angarium.files.users import DEFAULT_USER, ensure_users
+    from angarium.files.wording import Addresses, sample_destination, start_text
+
+    set_up_logging(settings.log_format, settings.log_level)
+    if not ephemeral:
+        make_data_folder(settings.database.parent)
+    async with foundation(settings, None if ephemeral else settings.database) as base:
+        await ensure_users(base.store)
+        references = FileReferences()
+        plane = DeliveryPlane(base, references, AddressPolicy(allow=(*settings.allow_address, *LOOPBACK)))
+        catalog = Catalog(base.store, [base.audience], [plane.scheduler, plane.dispatcher], base.clock)
+        with closing(Console(sys.stdout)) as console:
+            files = ManifestFiles(
+                paths, catalog=catalog, store=base.store, references=references, clock=base.clock, announce=console.say
+            )
+            async with health(base, plane.live, plane.live) as (_, health_port):
+                addresses = Addresses(
+                    api=f"http://{settings.host}:{await plane.start()}", health=f"http://{settings.host}:{health_port}"
+                )
+                for problem in await files.load():
+                    console.say(problem)
+                declared = [one for kind in Kind for one in await base.store.catalog(kind)]
+                console.say(start_text(addresses, DEFAULT_USER.token, DEFAULT_USER.keys, sample_destination(declared)))
+                base.audience.add(console)
+                folder = None if ephemeral else settings.database.parent / "tokens"
+                tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
+                await plane.run(stop_signal(), files.run, tokens.run)
+    return 0
+
+
+def make_data_folder(folder: Path) -> None:
+    """Raises SettingsError if there can be none."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"the data folder {folder} cannot be made ({error.strerror}): give --database FILE, or --ephemeral"
+        ) from error
 
 
 @asynccontextmanager
@@ -228,12 +274,12 @@ async def foundation(settings: Settings, database: Path | None) -> AsyncIterator
 @asynccontextmanager
 async def health(
     base: Foundation, live: Callable[[], list[str]], ready: Callable[[], list[str]]
-) -> AsyncIterator[HealthServer]:
-    """/livez, /readyz and /metrics on their own port."""
+) -> AsyncIterator[tuple[HealthServer, int]]:
+    """/livez, /readyz and /metrics on their own port, which is yielded too."""
     server = HealthServer(live, ready, base.metrics.text)
-    await server.start(base.settings.health_host, base.settings.health_port)
+    port = await server.start(base.settings.health_host, base.settings.health_port)
     try:
-        yield server
+        yield server, port
     finally:
         await server.close()
 
