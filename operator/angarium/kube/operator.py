@@ -215,6 +215,7 @@ class Operator:
                 await client.get("/version")
             except KubeError as error:
                 if error.unreachable:
+                    self.health.unreachable(str(error))
                     return
 
 
