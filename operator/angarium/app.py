@@ -151,12 +151,13 @@ class DeliveryPlane:
             await self._sender.close()
 
     async def _drain(self) -> None:
-        """Accept nothing more, let what is on its way arrive, give back the rest."""
+        """Accept nothing more, let what is on its way arrive, give back the rest: all within one grace period."""
         grace = self._base.settings.drain
+        deadline = self._base.clock.monotonic() + grace.total_seconds()
         logger.info("ending: %d messages are on their way and have %s s", self.dispatcher.held, grace.total_seconds())
         await self._api.close(grace)
         await self._publishing.close()
-        await self.dispatcher.drain(grace)
+        await self.dispatcher.drain(timedelta(seconds=max(0.0, deadline - self._base.clock.monotonic())))
         await self._outcomes.close()
 
     def live(self) -> list[str]:
