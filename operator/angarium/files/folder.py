@@ -147,8 +147,9 @@ class ManifestFiles:
             for file in sorted(touched - told - {str(finding.file) for finding in inventory.findings}):
                 self._announce(f"reloaded {file}: no change")
         for note in inventory.notes:
-            if str(note) not in self._noted:
-                self._noted.add(str(note))
+            about = note.message if note.line else str(note)  # a kind is told once, wherever it stands
+            if about not in self._noted:
+                self._noted.add(about)
                 self._announce(str(note))
 
 

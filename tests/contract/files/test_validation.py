@@ -1,8 +1,9 @@
 """Dev mode judges manifests as the API server does: the table that the cluster tests send to a real one."""
 
 import pytest
-from angarium.files.validation import Validator
 from tests.support.crd_cases import CASES, Case
+
+from angarium.files.validation import Validator
 
 
 @pytest.fixture(scope="module")
