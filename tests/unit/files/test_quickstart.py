@@ -1,0 +1,82 @@
+"""The quickstart that `make run` starts: its manifests are sound, its receiver answers as its README says."""
+
+import importlib.util
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from angarium.files.inventory import take_inventory
+from angarium.files.validation import Validator
+
+QUICKSTART = Path(__file__).resolve().parents[3] / "examples" / "quickstart"
+
+
+@pytest.mark.parametrize("folder", [QUICKSTART, QUICKSTART / "cluster"])
+def test_manifests_are_sound(folder: Path) -> None:
+    inventory = take_inventory([folder], Validator())
+    assert inventory.findings == []
+    assert inventory.notes == ()
+    kinds = {ref.kind.value for ref in inventory.objects}
+    assert kinds == {"Endpoint", "Topic", "Schedule", "Token"}
+
+
+@pytest.fixture
+def receiver() -> Iterator[HTTPConnection]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), load("receiver").Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    yield connection
+    connection.close()
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"quickstart_{name}", QUICKSTART / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def answers(connection: HTTPConnection, path: str, message_id: str, times: int) -> list[int]:
+    statuses = []
+    for _ in range(times):
+        connection.request("POST", path, b"{}", {"Upstash-Message-Id": message_id})
+        response = connection.getresponse()
+        response.read()
+        statuses.append(response.status)
+    return statuses
+
+
+def test_receiver(receiver: HTTPConnection) -> None:
+    assert answers(receiver, "/ok", "msg_1", 2) == [200, 200]
+    assert answers(receiver, "/flaky", "msg_2", 2) == [500, 500]
+    assert answers(receiver, "/flaky", "msg_3", 3) == [500, 500, 200]
+    assert answers(receiver, "/flaky", "msg_2", 1) == [200]
+    assert answers(receiver, "/broken", "msg_4", 3) == [500, 500, 500]
+    assert answers(receiver, "/elsewhere", "msg_5", 1) == [404]
+
+
+def test_a_taken_port_is_one_clear_line() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        command = [sys.executable, QUICKSTART / "start.py", "--port", str(port)]
+        run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    # 8099 may be taken too: then that is said first.
+    assert line.startswith(("port 8099 of 127.0.0.1 is taken: ", f"port {port} of 127.0.0.1 is taken: "))
