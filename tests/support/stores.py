@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from tests.support.fakes import START
+
 from angarium.domain.declarations import (
     ConcurrencyPolicy,
     Declared,
@@ -36,7 +38,6 @@ from angarium.domain.messages import (
     Trigger,
 )
 from angarium.domain.ports import Store
-from tests.support.fakes import START
 
 NS = "shop"
 URL = "https://billing.test/in?x=1"

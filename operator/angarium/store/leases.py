@@ -92,16 +92,20 @@ def _endpoint(row: Row) -> Endpoint | None:
     return spec if isinstance(spec, Endpoint) else None
 
 
-def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[str, Row]:
-    """The rows, by message id, of those leases that are still in force."""
-    given = json_array([item.message.id, item.lease] for item in leased)
-    return {row["id"]: row for row in tx.rows(SQL["held_by_lease"], given)}
+def fence_of(leased: Leased) -> tuple[str, int]:
+    return leased.message.id, leased.lease
+
+
+def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[tuple[str, int], Row]:
+    """The rows of those leases that are still in force, by `fence_of`."""
+    rows = tx.rows(SQL["held_by_lease"], json_array(map(fence_of, leased)))
+    return {(row["id"], row["lease"]): row for row in rows}
 
 
 def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[bool]:
     held = fenced(tx, leased)
     tx.run(SQL["renew"], until=until, seqs=json_array(row["seq"] for row in held.values()))
-    return [item.message.id in held for item in leased]
+    return [fence_of(item) in held for item in leased]
 
 
 def release(tx: Transaction, leased: Sequence[Leased]) -> None:

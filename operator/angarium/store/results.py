@@ -7,7 +7,7 @@ from typing import Any
 from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, Result
 from angarium.store.intake import SQL
 from angarium.store.journal import LogRow, error_row, log_row
-from angarium.store.leases import fenced
+from angarium.store.leases import fence_of, fenced
 from angarium.store.rows import attempt_row, error_text, response_row
 from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
@@ -20,7 +20,7 @@ def record(tx: Transaction, outcomes: Sequence[Outcome], now: datetime) -> list[
     ledger = _Ledger(tx, now)
     written = []
     for outcome in outcomes:
-        row = held.pop(outcome.leased.message.id, None)
+        row = held.pop(fence_of(outcome.leased), None)
         written.append(row is not None)
         if row is not None:
             ledger.enter(outcome, row)

@@ -79,6 +79,9 @@ class SqliteStore:
     async def declared(self, ref: ObjectRef) -> Declared | None:
         return await self._read(partial(catalog.declared, ref=ref))
 
+    async def declared_many(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Declared]:
+        return await self._read(partial(catalog.many, refs=refs))
+
     async def catalog(self, kind: Kind, namespace: str | None = None) -> Sequence[Declared]:
         return await self._read(partial(catalog.catalog, kind=kind, namespace=namespace))
 

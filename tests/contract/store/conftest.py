@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.fakes import FakeClock
+from tests.support.stores import ids
 
 from angarium.domain.ports import Limits, Retention, Store
 from angarium.store import open_store
-from tests.support.fakes import FakeClock
-from tests.support.stores import ids
 
 
 def _sqlite_file(folder: Path, **given: Any) -> Store:

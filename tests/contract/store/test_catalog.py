@@ -1,13 +1,13 @@
 from dataclasses import replace
 
 import pytest
+from tests.support.fakes import START
+from tests.support.stores import NS, changed, declared, endpoint, schedule, topic
 
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
 from angarium.domain.declarations import Access, Kind, ObjectRef, Rejection, Token
 from angarium.domain.errors import InvalidInput
 from angarium.domain.ports import Store, Version
-from tests.support.fakes import START
-from tests.support.stores import NS, changed, declared, endpoint, schedule, topic
 
 REJECTED = Rejection("InvalidCron", "spec.cron: 'x' is not a cron expression")
 

@@ -71,7 +71,7 @@ WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: held_by_lease
 -- Rows of the parameter: [id, lease].
-SELECT m.id, m.seq, m.lane, m.run FROM json_each(?) AS given
+SELECT m.id, m.lease, m.seq, m.lane, m.run FROM json_each(?) AS given
 CROSS JOIN messages AS m ON m.id = given.value ->> 0
 WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
 
