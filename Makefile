@@ -4,6 +4,7 @@ PORT   ?= 8080
 VENV   := .venv
 BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
+REAL   := tests/cluster tests/e2e
 
 .PHONY: help run check lint test test-thorough controlplane lock clean
 
@@ -32,16 +33,16 @@ lint: $(VENV)/.test
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 check: lint  ## The quick tier: style, types, import rules, unit and contract tests (under a minute)
-	@$(BIN)/pytest -q $(QUICK)
+	@$(BIN)/pytest -q -n auto --dist loadfile $(QUICK)
 
 controlplane: $(VENV)/.test  ## Build the Kubernetes control plane that the cluster tests use (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
-test: lint controlplane  ## Everything: what has to pass before a change lands
-	@$(BIN)/pytest -q -m "not thorough"
+test: check controlplane  ## Everything: what has to pass before a change lands
+	@$(BIN)/pytest -q -m "not thorough" $(REAL)
 
 test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
-	@$(BIN)/pytest -q -m thorough
+	@$(BIN)/pytest -q -m thorough --timeout 600
 
 lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any index URL
 	@$(BIN)/python requirements/lock.py
