@@ -1,6 +1,7 @@
 """Small stand-ins for what lies below a port, for rules that need no database, no wire and no waiting."""
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -35,6 +36,16 @@ class FakeClock:
 
     def jump(self, by: timedelta) -> None:
         self._now += by
+
+
+class WallClock:
+    """The real time, for tests with real sockets and threads."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        return time.monotonic()
 
 
 class LoopClock:

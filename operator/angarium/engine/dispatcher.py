@@ -6,6 +6,7 @@ dropped: it is held until its outcome is written, it is given back, or the lease
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -220,13 +221,20 @@ class Dispatcher:
             _log.warning("no messages could be claimed, that is tried again: %s", error)
         finally:
             self.offer(grant, claim.leased)
-        if len(claim.leased) >= grant.room:
+        if self._left_some(claim, grant):
             return timedelta(0)
         if not claim.leased:
             await asyncio.sleep(self._settings.spacing.total_seconds())
         if claim.next_due is None:
             return self._settings.poll
         return min(self._settings.poll, max(timedelta(0), claim.next_due - self._clock.now()))
+
+    def _left_some(self, claim: Claim, grant: LeaseGrant) -> bool:
+        """Whether the grant, not a lack of due messages, ended the claim. A closed lane wakes us when it opens."""
+        if len(claim.leased) >= grant.room:
+            return True
+        per_lane = Counter(one.lane for one in claim.leased)
+        return any(count >= grant.lane_room for lane, count in per_lane.items() if lane not in self._lanes.closed())
 
     async def _renew(self) -> None:
         flights = list(self._flights.values())

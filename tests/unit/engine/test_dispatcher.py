@@ -1,0 +1,322 @@
+"""The dispatcher over the real store: claiming, lanes, leases, races of leases, draining."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from tests.support.fakes import WallClock, leased
+from tests.support.stores import accepted, attempt, publication
+from tests.support.waiting import until
+
+from angarium.domain.errors import StoreError
+from angarium.domain.messages import Claim, Leased, LeaseGrant, MessageState, Outcome, Result
+from angarium.domain.ports import Store
+from angarium.engine.dispatcher import Dispatcher, DispatchSettings
+from angarium.engine.outcomes import Outcomes
+from angarium.engine.supervisor import Pulse
+
+QUICK = DispatchSettings(capacity=40, per_lane=4, heartbeat=timedelta(milliseconds=50), settling=timedelta(seconds=1))
+
+
+@dataclass
+class Stage:
+    """Performs attempts: each waits at the gate; `results` by url, else DELIVERED."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    results: Callable[[Leased], Outcome] = lambda one: Outcome(one, Result.DELIVERED, attempt(one.retried + 1))
+    performed: list[Leased] = field(default_factory=list)
+    running: Counter[str] = field(default_factory=Counter)
+    most: Counter[str] = field(default_factory=Counter)
+
+    async def perform(self, one: Leased) -> Outcome:
+        self.performed.append(one)
+        self.running[one.lane] += 1
+        self.most[one.lane] = max(self.most[one.lane], self.running[one.lane])
+        try:
+            await self.gate.wait()
+        finally:
+            self.running[one.lane] -= 1
+        return self.results(one)
+
+
+@asynccontextmanager
+async def dispatching(store: Store, stage: Stage, settings: DispatchSettings = QUICK) -> AsyncIterator[Dispatcher]:
+    clock = WallClock()
+    dispatcher = Dispatcher("me", store, stage.perform, Outcomes(store, [], clock), clock, settings)
+    loops = [asyncio.create_task(loop(Pulse())) for loop in (dispatcher.claim, dispatcher.heartbeat)]
+    try:
+        yield dispatcher
+    finally:
+        stage.gate.set()
+        await dispatcher.drain(timedelta(seconds=5))
+        for loop in loops:
+            loop.cancel()
+        await asyncio.gather(*loops, return_exceptions=True)
+
+
+def to(host: str, count: int, **given: object) -> list[object]:
+    now = datetime.now(UTC)
+    return [publication(f"https://{host}/{n}", **{"created_at": now} | given) for n in range(count)]
+
+
+async def states(store: Store, ids: Sequence[str], namespace: str = "shop") -> Counter[MessageState]:
+    views = [await store.message(namespace, one, datetime.now(UTC)) for one in ids]
+    return Counter(view.state for view in views if view)
+
+
+async def test_what_waits_is_claimed_attempted_and_recorded(store: Store) -> None:
+    stage = Stage()
+    stage.gate.set()
+    messages = await accepted(store, *to("a.test", 100))
+    async with dispatching(store, stage) as dispatcher:
+        await until(lambda: len(stage.performed) == 100)
+        await until(lambda: dispatcher.held == 0)
+        assert await states(store, [m.id for m in messages]) == {MessageState.DELIVERED: 100}
+    assert len({one.message.id for one in stage.performed}) == 100
+
+
+async def test_waking_claims_at_once(store: Store) -> None:
+    stage = Stage()
+    stage.gate.set()
+    async with dispatching(store, stage, replace(QUICK, poll=timedelta(minutes=5))) as dispatcher:
+        await asyncio.sleep(0.05)
+        await accepted(store, *to("a.test", 1))
+        dispatcher.wake()
+        await until(lambda: len(stage.performed) == 1, 2)
+
+
+async def test_a_delayed_message_is_claimed_when_it_is_due(store: Store) -> None:
+    stage = Stage()
+    stage.gate.set()
+    due = datetime.now(UTC) + timedelta(milliseconds=300)
+    await accepted(store, *to("a.test", 1, not_before=due))
+    async with dispatching(store, stage, replace(QUICK, poll=timedelta(minutes=5))):
+        await until(lambda: len(stage.performed) == 1, 3)
+        assert datetime.now(UTC) >= due - timedelta(milliseconds=1)
+
+
+async def test_a_retry_comes_when_it_is_due_without_polling(store: Store) -> None:
+    def fail_once(one: Leased) -> Outcome:
+        if one.retried:
+            return Outcome(one, Result.DELIVERED, attempt(2))
+        return Outcome(one, Result.RETRY, attempt(1, 500), datetime.now(UTC) + timedelta(milliseconds=200))
+
+    stage = Stage(results=fail_once)
+    stage.gate.set()
+    (message,) = await accepted(store, *to("a.test", 1))
+    async with dispatching(store, stage, replace(QUICK, poll=timedelta(minutes=5))) as dispatcher:
+        await until(lambda: len(stage.performed) == 2, 3)
+        assert [one.retried for one in stage.performed] == [0, 1]
+        await until(lambda: dispatcher.held == 0)
+        assert await states(store, [message.id]) == {MessageState.DELIVERED: 1}
+
+
+async def test_a_retry_without_delay_is_never_lost_between_two_leases(store: Store) -> None:
+    def fail_often(one: Leased) -> Outcome:
+        if one.retried == 50:
+            return Outcome(one, Result.DELIVERED, attempt(51))
+        return Outcome(one, Result.RETRY, attempt(one.retried + 1, 500), datetime.now(UTC) - timedelta(seconds=1))
+
+    stage = Stage(results=fail_often)
+    stage.gate.set()
+    messages = await accepted(store, *to("a.test", 4))
+    async with dispatching(store, stage, replace(QUICK, poll=timedelta(minutes=5))) as dispatcher:
+        await until(lambda: len(stage.performed) == 4 * 51, 20)
+        await until(lambda: dispatcher.held == 0)
+        assert await states(store, [m.id for m in messages]) == {MessageState.DELIVERED: 4}
+
+
+async def test_one_slow_lane_neither_exceeds_its_cap_nor_holds_up_others(store: Store) -> None:
+    stage = Stage()
+    await accepted(store, *to("slow.test", 60))
+    async with dispatching(store, stage) as dispatcher:
+        await until(lambda: stage.running["shop/slow.test"] == 4)
+        for host in ("b.test", "c.test"):
+            await accepted(store, *to(host, 3))
+            dispatcher.wake()
+            await until(lambda host=host: stage.running[f"shop/{host}"] == 3)  # type: ignore[misc]
+        assert dispatcher.held <= 40
+        stage.gate.set()
+        await until(lambda: len(stage.performed) == 66)
+        assert stage.most["shop/slow.test"] == 4
+
+
+async def test_memory_is_bounded_by_the_capacity(store: Store) -> None:
+    stage = Stage()
+    for number in range(30):
+        await accepted(store, *to(f"h{number}.test", 5))
+    async with dispatching(store, stage) as dispatcher:
+        await until(lambda: dispatcher.held == 40)
+        assert dispatcher.grant(10).room == 0
+        stage.gate.set()
+        await until(lambda: len(stage.performed) == 150)
+
+
+async def test_a_grant_keeps_its_room_until_it_is_offered(store: Store) -> None:
+    dispatcher = Dispatcher("me", store, Stage().perform, Outcomes(store, [], WallClock()), WallClock(), QUICK)
+    first, second = dispatcher.grant(30), dispatcher.grant(30)
+    assert (first.owner, first.room, second.room, dispatcher.grant(1).room) == ("me", 30, 10, 0)
+    dispatcher.offer(first, ())
+    assert dispatcher.grant(50).room == 30
+
+
+async def test_what_is_accepted_under_a_grant_is_attempted_without_a_claim(store: Store) -> None:
+    stage = Stage()
+    stage.gate.set()
+    clock = WallClock()
+    dispatcher = Dispatcher("me", store, stage.perform, Outcomes(store, [], clock), clock, QUICK)
+    grant = dispatcher.grant(3)
+    _, given = await store.accept(to("a.test", 3), grant)  # type: ignore[arg-type]
+    dispatcher.offer(grant, given)
+    await until(lambda: len(stage.performed) == 3)
+    await until(lambda: dispatcher.held == 0)
+    await dispatcher.drain(timedelta(0))
+
+
+async def test_leases_are_renewed_while_an_attempt_runs(store: Store) -> None:
+    stage = Stage()
+    settings = replace(QUICK, lease=timedelta(milliseconds=300), poll=timedelta(milliseconds=20))
+    (message,) = await accepted(store, *to("a.test", 1))
+    async with dispatching(store, stage, settings) as dispatcher:
+        await until(lambda: len(stage.performed) == 1)
+        await asyncio.sleep(1)
+        assert len(stage.performed) == 1
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+        assert await states(store, [message.id]) == {MessageState.DELIVERED: 1}
+    assert [one.lease for one in stage.performed] == [1]
+
+
+async def test_an_expired_lease_is_taken_again_by_the_attempt_that_runs(store: Store) -> None:
+    stage = Stage()
+    settings = replace(
+        QUICK, lease=timedelta(milliseconds=50), heartbeat=timedelta(minutes=1), poll=timedelta(milliseconds=20)
+    )
+    (message,) = await accepted(store, *to("a.test", 1))
+    async with dispatching(store, stage, settings) as dispatcher:
+        await until(lambda: len(stage.performed) == 1)
+        await asyncio.sleep(0.4)
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+        assert await states(store, [message.id]) == {MessageState.DELIVERED: 1}
+    assert len(stage.performed) == 1
+
+
+async def test_a_message_leased_again_before_its_outcome_was_heard_of_is_attempted_again() -> None:
+    """The store commits a retry that is due at once, and a claim leases it, before `record` returns."""
+    again = leased("msg_1", lease=2, retried=1)
+
+    class Racing:
+        async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
+            if outcomes[0].leased.lease == 1:
+                dispatcher.offer(dispatcher.grant(1), [again])
+            return [True]
+
+    stage = Stage()
+    stage.gate.set()
+    clock = WallClock()
+    store = Racing()
+    dispatcher = Dispatcher("me", store, stage.perform, Outcomes(store, [], clock), clock)  # type: ignore[arg-type]
+    dispatcher.offer(dispatcher.grant(1), [leased("msg_1", lease=1)])
+    await until(lambda: dispatcher.held == 0)
+    assert [one.lease for one in stage.performed] == [1, 2]
+
+
+async def test_a_lost_lease_is_let_go(store: Store) -> None:
+    stage = Stage()
+    (message,) = await accepted(store, *to("a.test", 1))
+    async with dispatching(store, stage) as dispatcher:
+        await until(lambda: len(stage.performed) == 1)
+        assert await store.void_leases("another") == 1
+        taken = await store.claim(LeaseGrant("another", 1e12, 1, 1), datetime.now(UTC))
+        assert [one.message.id for one in taken.leased] == [message.id]
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+        assert await states(store, [message.id]) == {MessageState.DELIVERING: 1}
+
+
+async def test_a_lost_lease_that_waits_for_its_lane_is_never_attempted(store: Store) -> None:
+    stage = Stage()
+    settings = replace(QUICK, per_lane=1)
+    await accepted(store, *to("a.test", 2))
+    async with dispatching(store, stage, settings) as dispatcher:
+        await until(lambda: dispatcher.held == 2)
+        await store.void_leases("another")
+        await store.claim(LeaseGrant("another", 1e12, 2, 2), datetime.now(UTC))
+        await until(lambda: dispatcher.held == 1)
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+    assert len(stage.performed) == 1
+
+
+async def test_drain_lets_attempts_end_and_gives_back_what_waits(store: Store) -> None:
+    stage = Stage()
+    messages = await accepted(store, *to("a.test", 8))
+    async with dispatching(store, stage) as dispatcher:
+        await until(lambda: dispatcher.held == 8)
+        draining = asyncio.create_task(dispatcher.drain(timedelta(seconds=5)))
+        await asyncio.sleep(0.05)
+        assert dispatcher.grant(5).room == 0
+        stage.gate.set()
+        await draining
+        found = await states(store, [m.id for m in messages])
+        assert found == {MessageState.DELIVERED: 4, MessageState.WAITING: 4}
+    assert len(stage.performed) == 4
+
+
+async def test_drain_cuts_attempts_off_after_the_grace_period(store: Store) -> None:
+    stage = Stage()
+    messages = await accepted(store, *to("a.test", 3))
+    async with dispatching(store, stage) as dispatcher:
+        await until(lambda: len(stage.performed) == 3)
+        await dispatcher.drain(timedelta(milliseconds=50))
+        assert await states(store, [m.id for m in messages]) == {MessageState.WAITING: 3}
+        assert dispatcher.held == 0 and stage.running.total() == 0
+        claim = await store.claim(LeaseGrant("next", 1e12, 10, 10), datetime.now(UTC))
+        assert sorted((one.message.id, one.retried) for one in claim.leased) == sorted((m.id, 0) for m in messages)
+
+
+async def test_drain_waits_for_grants_under_way(store: Store) -> None:
+    async with dispatching(store, Stage()) as dispatcher:
+        grant = dispatcher.grant(5)
+        draining = asyncio.create_task(dispatcher.drain(timedelta(0)))
+        await asyncio.sleep(0.05)
+        answers, given = await store.accept(to("a.test", 2), grant)  # type: ignore[arg-type]
+        assert len(given) == 2 and not draining.done()
+        dispatcher.offer(grant, given)
+        await draining
+        ids = [one.message.id for one in given]
+        assert await states(store, ids) == {MessageState.WAITING: 2}
+
+
+async def test_a_store_that_fails_for_a_while_stops_nothing(store: Store) -> None:
+    failures = {"claim": 2, "renew": 2}
+
+    class Failing:
+        def __getattr__(self, name: str) -> object:
+            return getattr(store, name)
+
+        async def claim(self, grant: LeaseGrant, now: datetime) -> Claim:
+            return await self._maybe("claim", store.claim(grant, now))
+
+        async def renew(self, held: Sequence[Leased], until_s: float) -> Sequence[bool]:
+            return await self._maybe("renew", store.renew(held, until_s))
+
+        async def _maybe(self, name: str, call):  # type: ignore[no-untyped-def]
+            failures[name] -= 1
+            if failures[name] >= 0:
+                call.close()
+                raise StoreError("the disk does not answer")
+            return await call
+
+    stage = Stage()
+    await accepted(store, *to("a.test", 3))
+    settings = replace(QUICK, poll=timedelta(milliseconds=50))
+    async with dispatching(Failing(), stage, settings) as dispatcher:  # type: ignore[arg-type]
+        await until(lambda: len(stage.performed) == 3)
+        await until(lambda: failures["renew"] < 0)
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
