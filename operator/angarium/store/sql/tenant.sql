@@ -5,7 +5,7 @@ DELETE FROM credentials WHERE namespace = ?;
 DELETE FROM signing_keys WHERE namespace = ?;
 
 -- name: declared
-DELETE FROM declared WHERE namespace = ?;
+DELETE FROM declared WHERE kind IN ('Endpoint', 'Topic', 'Schedule', 'Token') AND namespace = ?;
 
 -- name: mentions
 DELETE FROM mentions WHERE namespace = ?;
@@ -36,7 +36,8 @@ DELETE FROM attempts WHERE message IN (SELECT value FROM json_each(?));
 DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: lanes
-DELETE FROM lanes WHERE namespace = ?;
+-- Lanes are '<namespace>/<lane>', and '0' follows '/'.
+DELETE FROM lanes WHERE lane BETWEEN ?1 || '/' AND ?1 || '0';
 
 -- name: dead_letters
 DELETE FROM dead_letters WHERE namespace = ?;

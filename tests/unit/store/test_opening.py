@@ -1,0 +1,173 @@
+import asyncio
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.support.fakes import FakeClock
+from tests.support.stores import ids, publication
+
+from angarium.domain.errors import StoreError, StoreUnusable
+from angarium.domain.ports import Limits, Retention
+from angarium.store import SqliteStore, open_store
+from angarium.store.location import check_location, file_system_of
+from angarium.store.migration import APPLICATION_ID, migrate, migrations
+
+HOLD = """
+import sys
+from pathlib import Path
+from angarium.store.lock import FileLock
+lock = FileLock(Path(sys.argv[1]))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def opened(path: Path | None) -> SqliteStore:
+    return open_store(path, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
+
+
+def refusal(path: Path) -> str:
+    """What opening this path is refused with: one line."""
+    with pytest.raises(StoreUnusable) as caught:
+        opened(path)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_a_second_opener_is_told_who_has_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = opened(path)
+    text = refusal(path)
+    assert str(path) in text and "used by another Angarium" in text and f"pid {os.getpid()}" in text
+    await store.close()
+    await opened(path).close()
+
+
+def test_another_process_has_it_until_it_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None and holder.stdout.readline() == b"held\n"
+        assert f"pid {holder.pid}" in refusal(path)
+        holder.kill()
+        holder.wait()
+    asyncio.run(opened(path).close())
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    assert "does not exist; create it" in refusal(tmp_path / "missing" / "a.db")
+
+
+def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
+    assert "is a folder" in refusal(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
+    with pytest.raises(StoreUnusable, match="not writable"):
+        check_location(tmp_path / "a.db")
+
+
+def test_a_file_that_is_no_database(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    path.write_bytes(b"this is a text file, and longer than a header of SQLite" * 20)
+    assert "is not a database of Angarium" in refusal(path)
+    assert "is not a database" in refusal(path), "the lock was given back"
+
+
+def test_a_database_of_another_program(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    assert "of another program" in refusal(path)
+
+
+async def test_a_database_from_a_newer_version(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await opened(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 77")
+    connection.close()
+    text = refusal(path)
+    assert "schema 77" in text and f"up to {migrations()[-1][0]}" in text
+
+
+async def test_a_damaged_database(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await opened(path).close()
+    data = bytearray(path.read_bytes())
+    data[100:4096] = b"\xff" * 3996
+    path.write_bytes(data)
+    assert "damaged" in refusal(path)
+
+
+def test_migrations_are_numbered_without_gaps() -> None:
+    assert [number for number, _ in migrations()] == list(range(1, len(migrations()) + 1))
+
+
+def test_each_migration_is_whole_or_not_at_all() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    steps = [(1, "CREATE TABLE a (x);"), (2, "CREATE TABLE b (x); CREATE TABLE a (x);")]
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, steps)
+    assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("a",)]
+    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+    migrate(connection, [steps[0], (2, "CREATE TABLE b (x);")])
+    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
+    connection.close()
+
+
+MOUNTS = """\
+22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
+90 22 0:50 / /data rw shared:5 - nfs4 server:/export rw
+91 90 254:1 / /data/local\\040disk rw - xfs /dev/vdb rw
+92 22 0:51 / /ssh rw - fuse.sshfs host: rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/var/a.db", "ext4"),
+        ("/data/a.db", "nfs4"),
+        ("/data/local disk/a.db", "xfs"),
+        ("/database/a.db", "ext4"),
+        ("/ssh/x/a.db", "fuse.sshfs"),
+    ],
+)
+def test_which_file_system_holds_a_path(tmp_path: Path, path: str, kind: str) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(MOUNTS)
+    assert file_system_of(Path(path), mounts) == kind
+
+
+@pytest.mark.parametrize("kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "glusterfs", "lustre", "fuse.sshfs"])
+def test_a_network_file_system_is_refused(tmp_path: Path, kind: str) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"1 1 0:1 / / rw - {kind} server:/ rw\n")
+    with pytest.raises(StoreUnusable, match="network file system"):
+        check_location(tmp_path / "a.db", mounts)
+
+
+async def test_a_temporary_store_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    store = opened(None)
+    await store.accept([publication()], None)
+    assert os.listdir(tmp_path)
+    await store.close()
+    assert os.listdir(tmp_path) == []
+
+
+async def test_a_closed_store_says_so(tmp_path: Path) -> None:
+    store = opened(tmp_path / "a.db")
+    await store.close()
+    await store.close()
+    with pytest.raises(StoreError, match="closed"):
+        await store.accept([publication()], None)
+    with pytest.raises(StoreError, match="closed"):
+        await store.backlog()

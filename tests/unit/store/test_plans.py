@@ -1,0 +1,77 @@
+"""Every statement is valid, and none that runs often reads a table from end to end."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from angarium.store import history
+from angarium.store.connection import open_writer
+from angarium.store.intake import SQL as MESSAGES
+from angarium.store.statements import file_names, load
+
+# These answer with a whole table, or run on a small one; `some_messages` says itself why it may.
+_MAY_SCAN = {"all", "all_keys", "tenants", "kinds", "oldest_due", "some_messages"}
+_SMALL = {"usage", "u", "ended"}
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    connection = open_writer(Path(tmp_path_factory.mktemp("plans")) / "a.db", durable=False)
+    yield connection
+    connection.close()
+
+
+def statements() -> list[tuple[str, str]]:
+    found = []
+    for file in file_names():
+        for name, sql in load(file).items():
+            if file == "history" and name == "conditions":
+                continue
+            if "$conditions" in sql:
+                columns = history._DEAD_LETTERS if name.startswith("dead") else history._LOG
+                sql = history._completed(name, "DESC", "<", **columns)
+            found.append((f"{file}.{name}", sql))
+    return found
+
+
+def plan(connection: sqlite3.Connection, sql: str) -> list[str]:
+    bare = re.sub(r"--.*|'[^']*'", "", sql)
+    named = dict.fromkeys(re.findall(r":(\w+)", bare))
+    parameters: dict[str, None] | list[None] = named or [None] * bare.count("?")
+    return [row["detail"] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+
+
+@pytest.mark.parametrize(("name", "sql"), statements(), ids=[name for name, _ in statements()])
+def test_no_statement_scans_a_large_table(connection: sqlite3.Connection, name: str, sql: str) -> None:
+    steps = plan(connection, sql)
+    scans = [step for step in steps if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
+    scanned = {step.split()[1] for step in scans if "messages_leased" not in step} - _SMALL
+    # A scan of messages_leased reads only what is in flight. "(subquery" and CONSTANT are no tables.
+    scanned = {table for table in scanned if not table.startswith("(") and table != "CONSTANT"}
+    assert not scanned or name.split(".")[1] in _MAY_SCAN, steps
+
+
+def test_a_claim_reads_waiting_messages_in_order(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, MESSAGES["due_of_lane"])
+    assert any("INDEX messages_waiting (lane=? AND due_ms" in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+def test_the_next_due_time_is_the_first_of_an_index(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, MESSAGES["next_due"])
+    assert steps[0].startswith("SEARCH l USING") and "lanes_due (due_ms>?)" in steps[0], steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+@pytest.mark.parametrize(("name", "index"), [("log", "log_time"), ("dead_letters", "dead_letters_time")])
+@pytest.mark.parametrize("order", [("DESC", "<"), ("ASC", ">")], ids=str)
+def test_a_page_of_history_is_read_in_order(
+    connection: sqlite3.Connection, name: str, index: str, order: tuple[str, str]
+) -> None:
+    columns = history._LOG if name == "log" else history._DEAD_LETTERS
+    steps = plan(connection, history._completed(name, *order, **columns))
+    assert steps[0].startswith(f"SEARCH l USING INDEX {index} (namespace=? AND"), steps
+    assert not any("TEMP B-TREE" in step or "MATERIALIZE" in step for step in steps), steps
