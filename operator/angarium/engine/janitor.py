@@ -14,6 +14,8 @@ from .supervisor import Pulse
 
 _log = logging.getLogger(__name__)
 
+_SHORTEST_ROUND = timedelta(seconds=1)
+
 
 @dataclass(frozen=True, slots=True)
 class HousekeepingSettings:
@@ -24,9 +26,14 @@ class HousekeepingSettings:
     batch: int = 500
     pause: timedelta = timedelta(milliseconds=50)
 
+    @property
+    def round(self) -> timedelta:
+        """The time between two rounds: a short grace is not stretched by a long one."""
+        return max(_SHORTEST_ROUND, min(self.every, self.orphan_grace))
+
 
 class Janitor:
-    """One round a minute."""
+    """Goes its rounds, one a minute by default."""
 
     def __init__(
         self,
@@ -49,9 +56,9 @@ class Janitor:
                 await self._fail_orphans(pulse)
                 await self._purge(pulse)
             except StoreError as error:
-                _log.warning("housekeeping is tried again in %s: %s", self._settings.every, error)
+                _log.warning("housekeeping is tried again in %s: %s", self._settings.round, error)
             pulse.beat()
-            await asyncio.sleep(self._settings.every.total_seconds())
+            await asyncio.sleep(self._settings.round.total_seconds())
 
     async def _fail_orphans(self, pulse: Pulse) -> None:
         while True:

@@ -1,0 +1,322 @@
+"""The scheduler over the real store, with a clock that the test turns: slots, missed ones, manual runs, problems."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import pytest
+from tests.support.fakes import START, FakeClock, FakeDispatch, FakeReferences, Recorder
+from tests.support.stores import URL, changed, endpoint, ids, schedule
+from tests.support.waiting import until
+
+from angarium.domain import slots
+from angarium.domain.declarations import (
+    ConcurrencyPolicy,
+    Declared,
+    DeliveryOptions,
+    Destination,
+    Header,
+    KeyRef,
+    MissedRunPolicy,
+    Schedule,
+    Timing,
+)
+from angarium.domain.errors import StoreError
+from angarium.domain.firing import DueSchedules, Fired, Firing
+from angarium.domain.messages import LeaseGrant, Trigger
+from angarium.domain.notices import ClockReset, RunFailed, RunStarted, SlotsSkipped
+from angarium.domain.ports import Limits, Retention, Store
+from angarium.engine.decisions import Decisions
+from angarium.engine.scheduler import Scheduler
+from angarium.engine.supervisor import Pulse
+from angarium.store import open_store
+
+MINUTE = timedelta(minutes=1)
+BODY = KeyRef("reports", "body")
+
+
+@dataclass
+class Stage:
+    """A scheduler with its surroundings. `pass_time` lets time pass in steps that are no stall, and turns it."""
+
+    store: Store
+    clock: FakeClock = field(default_factory=FakeClock)
+    references: FakeReferences = field(default_factory=FakeReferences)
+    dispatch: FakeDispatch = field(default_factory=FakeDispatch)
+    told: Recorder = field(default_factory=Recorder)
+
+    def __post_init__(self) -> None:
+        decisions = Decisions(self.references)
+        self.scheduler = Scheduler(self.store, decisions, self.dispatch, [self.told], self.clock)
+        self.pulse = Pulse(self.clock.monotonic)
+
+    async def declare(self, *declared: Declared) -> None:
+        await self.store.apply(declared, self.clock.now())
+
+    async def turn(self, advance: timedelta = timedelta(0)) -> None:
+        """Let this time pass at once, and have the scheduler do all there is to do."""
+        self.clock.advance(advance)
+        self.scheduler._notice_stall()
+        while await self.scheduler._turn() == timedelta(0):
+            pass
+
+    async def pass_time(self, time: timedelta) -> None:
+        end = self.clock.now() + time
+        while self.clock.now() < end:
+            await self.turn(min(timedelta(seconds=30), end - self.clock.now()))
+
+    def fired(self) -> list[datetime]:
+        return [notice.run.slot for notice in self.told.of(RunStarted)]  # type: ignore[union-attr]
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    clock = FakeClock()
+    opened = open_store(None, limits=Limits(), new_id=ids(), clock=clock, retention=Retention())
+    yield Stage(opened, clock)
+    await opened.close()
+
+
+def with_spec(declared: Declared, **given: object) -> Declared:
+    assert isinstance(declared.spec, Schedule)
+    return replace(declared, spec=replace(declared.spec, **given))  # type: ignore[arg-type]
+
+
+async def test_each_slot_fires_once_on_time(stage: Stage) -> None:
+    await stage.declare(schedule())
+    await stage.pass_time(3 * MINUTE)
+    assert stage.fired() == [START + MINUTE, START + 2 * MINUTE, START + 3 * MINUTE]
+    assert [one.message.url for one in stage.dispatch.offered] == [URL] * 3
+    assert stage.dispatch.open_grants == 0
+    await stage.turn()
+    assert len(stage.fired()) == 3
+
+
+async def test_a_publication_has_headers_content_type_labels_and_the_run(stage: Stage) -> None:
+    options = DeliveryOptions("PUT", (Header("X-Team", "pay"),), timedelta(seconds=9), 1, "500")
+    spec = {"options": options, "content_type": "application/json", "body": b"{}", "labels": ("daily",)}
+    await stage.declare(with_spec(schedule(), **spec))
+    await stage.pass_time(MINUTE)
+    (one,) = stage.dispatch.offered
+    message = one.message
+    assert message.headers == (Header("Content-Type", "application/json"), Header("X-Team", "pay"))
+    assert (message.method, message.body, message.labels) == ("PUT", b"{}", ("daily",))
+    assert (message.timeout, message.max_retries, message.retry_delay) == (timedelta(seconds=9), 1, "500")
+    assert message.run is not None and message.run.schedule.name == "report" and message.run.trigger is Trigger.SLOT
+    assert message.created_at == START + MINUTE
+
+
+async def test_a_declared_content_type_header_stands_alone(stage: Stage) -> None:
+    options = DeliveryOptions(headers=(Header("content-type", "text/csv"),))
+    await stage.declare(with_spec(schedule(), options=options, content_type="text/plain; charset=utf-8"))
+    await stage.pass_time(MINUTE)
+    assert stage.dispatch.offered[0].message.headers == options.headers
+
+
+async def test_the_lag_is_told(stage: Stage) -> None:
+    await stage.declare(schedule())
+    await stage.pass_time(MINUTE - timedelta(seconds=10))
+    await stage.turn(timedelta(seconds=13))
+    (started,) = stage.told.of(RunStarted)
+    assert started.lag_s == pytest.approx(3)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("policy", "minutes", "skipped"),
+    [
+        (MissedRunPolicy.RUN_LATEST, [5], 4),
+        (MissedRunPolicy.SKIP, [], 5),
+        (MissedRunPolicy.RUN_ALL, [1, 2, 3, 4, 5], 0),
+    ],
+)
+async def test_slots_of_a_stall_are_missed(
+    stage: Stage, policy: MissedRunPolicy, minutes: list[int], skipped: int
+) -> None:
+    await stage.declare(with_spec(schedule(), missed_run_policy=policy))
+    await stage.turn()
+    await stage.turn(5 * MINUTE + timedelta(seconds=20))
+    assert stage.fired() == [START + n * MINUTE for n in minutes]
+    told = [(notice.count, notice.reason) for notice in stage.told.of(SlotsSkipped)]  # type: ignore[union-attr]
+    assert told == ([(skipped, "Missed")] if skipped else [])
+    await stage.pass_time(MINUTE)
+    assert stage.fired()[-1] == START + 6 * MINUTE
+
+
+async def test_slots_while_the_program_was_down_are_missed(stage: Stage) -> None:
+    await stage.declare(schedule())
+    stage.clock.advance(5 * MINUTE + timedelta(seconds=20))
+    later = Stage(stage.store, stage.clock)
+    await later.turn()
+    assert later.fired() == [START + 5 * MINUTE]
+
+
+async def test_a_clock_far_behind_starts_anew_from_now(stage: Stage) -> None:
+    await stage.declare(schedule())
+    await stage.pass_time(MINUTE)
+    stage.clock.jump(timedelta(hours=-1))
+    await stage.declare(changed(schedule(), labels={"touched": "1"}))
+    await stage.turn()
+    stage.clock.jump(timedelta(hours=1))
+    await stage.turn()
+    assert len(stage.fired()) == len(set(stage.fired()))
+
+
+async def test_a_clock_reset_is_told_with_where_it_stood(stage: Stage) -> None:
+    await stage.declare(replace(schedule(), run_now="a"))
+    await stage.pass_time(2 * MINUTE)
+    stage.clock.jump(timedelta(hours=-1))
+    await stage.declare(replace(changed(schedule()), run_now="b"))
+    await stage.turn()
+    (reset,) = stage.told.of(ClockReset)
+    assert reset.considered_until == START + 2 * MINUTE  # type: ignore[union-attr]
+
+
+async def test_run_now_fires_once_even_when_suspended(stage: Stage) -> None:
+    suspended = schedule(suspend=True)
+    await stage.declare(suspended)
+    await stage.pass_time(2 * MINUTE)
+    assert stage.fired() == []
+    await stage.declare(replace(suspended, run_now="1", fingerprint="2"))
+    await stage.pass_time(2 * MINUTE)
+    (started,) = stage.told.of(RunStarted)
+    assert started.run.trigger is Trigger.MANUAL  # type: ignore[union-attr]
+    await stage.declare(replace(suspended, run_now=None, fingerprint="3"))
+    await stage.pass_time(MINUTE)
+    assert len(stage.fired()) == 1
+
+
+async def test_a_run_now_value_already_there_at_first_sight_fires_nothing(stage: Stage) -> None:
+    await stage.declare(replace(schedule(suspend=True), run_now="old"))
+    await stage.pass_time(MINUTE)
+    assert stage.fired() == []
+
+
+async def test_forbidden_slots_are_told(stage: Stage) -> None:
+    await stage.declare(schedule(policy=ConcurrencyPolicy.FORBID))
+    await stage.pass_time(3 * MINUTE)
+    assert stage.fired() == [START + MINUTE]
+    told = [(notice.count, notice.reason) for notice in stage.told.of(SlotsSkipped)]  # type: ignore[union-attr]
+    assert told == [(1, "Forbidden"), (1, "Forbidden")]
+
+
+async def test_a_missing_endpoint_fails_the_run_and_consumes_the_slot(stage: Stage) -> None:
+    await stage.declare(schedule(destination=Destination(endpoint="billing")))
+    await stage.pass_time(MINUTE)
+    (failed,) = stage.told.of(RunFailed)
+    assert (failed.reason, failed.run.slot) == ("RefNotFound", START + MINUTE)  # type: ignore[union-attr]
+    assert "billing" in failed.error  # type: ignore[union-attr]
+    await stage.declare(endpoint())
+    await stage.pass_time(MINUTE)
+    assert stage.fired() == [START + 2 * MINUTE]
+
+
+async def test_a_body_from_a_config_map_is_read_when_the_slot_fires(stage: Stage) -> None:
+    await stage.declare(with_spec(schedule(), body_from=BODY))
+    for text in (b"one", b"two"):
+        stage.references.config_maps["shop", "reports", "body"] = text
+        await stage.pass_time(MINUTE)
+    assert [one.message.body for one in stage.dispatch.offered] == [b"one", b"two"]
+
+
+async def test_a_missing_config_map_fails_the_run(stage: Stage) -> None:
+    await stage.declare(with_spec(schedule(), body_from=BODY))
+    await stage.pass_time(MINUTE)
+    (failed,) = stage.told.of(RunFailed)
+    assert failed.reason == "ConfigMapNotFound" and "reports" in failed.error  # type: ignore[union-attr]
+
+
+async def test_an_unreadable_config_map_consumes_no_slot_and_holds_up_no_other(stage: Stage) -> None:
+    other = with_spec(schedule("other"), timing=Timing(every=MINUTE, anchor=START))
+    await stage.declare(with_spec(schedule(), body_from=BODY), other)
+    stage.references.unavailable = True
+    await stage.pass_time(MINUTE + timedelta(seconds=10))
+    assert [notice.run.schedule.name for notice in stage.told.of(RunStarted)] == ["other"]  # type: ignore[union-attr]
+    stage.references.unavailable = False
+    stage.references.config_maps["shop", "reports", "body"] = b"late"
+    await stage.pass_time(timedelta(seconds=15))
+    names = [notice.run.schedule.name for notice in stage.told.of(RunStarted)]  # type: ignore[union-attr]
+    assert names == ["other", "report"]
+    assert stage.fired() == [START + MINUTE] * 2
+
+
+async def test_a_schedule_that_cannot_be_planned_holds_up_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    broken = [True]
+
+    def plan(spec: Schedule, uid: str, *times: datetime) -> slots.Plan:
+        if uid == "uid-report" and broken[0]:
+            raise ZeroDivisionError("a bug")
+        return slots.plan(spec, uid, *times)
+
+    monkeypatch.setattr("angarium.engine.decisions.plan", plan)
+    await stage.declare(schedule(), schedule("other"))
+    with caplog.at_level(logging.ERROR):
+        await stage.pass_time(MINUTE)
+    assert stage.fired() == [START + MINUTE]
+    assert "shop/report" in caplog.text and "a bug" in caplog.text
+    broken[0] = False
+    await stage.pass_time(MINUTE + timedelta(seconds=30))
+    assert len(stage.fired()) == 4
+
+
+async def test_more_schedules_than_one_transaction_takes_all_fire(stage: Stage) -> None:
+    await stage.declare(*(schedule(f"s{n:03}") for n in range(450)))
+    await stage.pass_time(MINUTE)
+    assert len(stage.fired()) == 450
+    assert len(stage.dispatch.offered) < 450 and stage.dispatch.woken > 0  # the dispatcher's room is 100 a time
+
+
+async def test_a_firing_that_the_store_refuses_is_put_off_and_the_others_fire(stage: Stage) -> None:
+    fire = stage.store.fire
+
+    async def refuse(firings: Sequence[Firing], grant: LeaseGrant | None) -> Sequence[Fired]:
+        if any(firing.runs and firing.due.declared.ref.name == "report" for firing in firings):
+            raise StoreError("cannot be bound")
+        return await fire(firings, grant)
+
+    stage.store.fire = refuse  # type: ignore[method-assign]
+    await stage.declare(schedule(), schedule("other"))
+    await stage.pass_time(MINUTE)
+    assert [notice.run.schedule.name for notice in stage.told.of(RunStarted)] == ["other"]  # type: ignore[union-attr]
+    assert stage.dispatch.open_grants == 0
+    stage.store.fire = fire  # type: ignore[method-assign]
+    await stage.pass_time(2 * MINUTE)
+    assert len(stage.fired()) == 6
+
+
+async def test_an_edit_never_fires_a_past_slot(stage: Stage) -> None:
+    await stage.declare(schedule())
+    await stage.pass_time(MINUTE + timedelta(seconds=30))
+    edited = with_spec(changed(schedule()), timing=Timing(every=timedelta(seconds=20), anchor=START))
+    await stage.declare(edited)
+    await stage.turn()
+    assert stage.fired() == [START + MINUTE]
+    await stage.turn(timedelta(seconds=15))
+    assert stage.fired() == [START + MINUTE, START + timedelta(seconds=100)]
+
+
+async def test_the_loop_beats_is_woken_and_survives_a_failing_store(stage: Stage) -> None:
+    due_schedules, asked = stage.store.due_schedules, 0
+
+    async def fail_first(now: datetime, limit: int) -> DueSchedules:
+        nonlocal asked
+        asked += 1
+        if asked == 1:
+            raise StoreError("the disk does not answer")
+        return await due_schedules(now, limit)
+
+    stage.store.due_schedules = fail_first  # type: ignore[method-assign]
+    await stage.declare(schedule())
+    running = asyncio.create_task(stage.scheduler.run(stage.pulse))
+    for turn, seconds in enumerate((0, 50, 15)):
+        await until(lambda turn=turn: asked > turn)  # type: ignore[misc]
+        stage.clock.advance(timedelta(seconds=seconds))
+        stage.scheduler.wake()
+    await until(lambda: stage.fired() == [START + MINUTE])
+    assert stage.pulse.age(stage.clock.monotonic()) == 0
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
