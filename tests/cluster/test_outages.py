@@ -179,7 +179,7 @@ def test_what_was_deleted_while_the_operator_was_down_is_gone(
             assert client.get("/v2/keys").status_code == 401
 
 
-def test_what_is_deleted_while_watches_are_cut_is_gone(
+def test_what_was_deleted_while_watches_were_cut_is_gone(
     control_plane: ControlPlane, namespace: str, api_proxy: ApiProxy, tmp_path: Path
 ) -> None:
     with staged(control_plane, namespace, tmp_path, server=api_proxy.url, resync="3s") as stage:
@@ -268,9 +268,7 @@ def test_a_right_that_is_taken_away_is_no_deletion(control_plane: ControlPlane, 
         apply(control_plane, ROLES / "role.yaml", namespace)
         stage.angarium.wait_until(stage.angarium.is_ready, "ready")
         await_metric(stage.angarium, UP, 1)
-        stage.apply(
-            "Schedule", "tick", {"every": "1s", "suspend": True, "destination": {"endpointRef": {"name": "tick"}}}
-        )
+        stage.change("Schedule", "tick", suspend=True)
         silent_soon(stage, "/tick")
 
 

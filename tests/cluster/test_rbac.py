@@ -20,7 +20,7 @@ ALLOWED = [
     ("patch", "", "secrets"),
     ("get", "", "configmaps"),
 ]
-NAMESPACES = [(verb, "", "namespaces") for verb in ("get", "list", "watch")]
+NAMESPACES = [("list", "", "namespaces")]
 REFUSED = [
     *((verb, "angarium.dev", kind) for kind in KINDS for verb in ("create", "update", "patch", "delete")),
     ("list", "", "secrets"),

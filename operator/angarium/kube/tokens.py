@@ -103,8 +103,8 @@ class TokenSecrets:
     async def run(self) -> None:
         """Until cancelled. Secrets are not watched: each is read again and again, a deleted one is made anew."""
         while True:
-            await self.reconcile()
             self._woken.clear()
+            await self.reconcile()
             try:
                 async with asyncio.timeout(RECHECK_S):
                     await self._woken.wait()
