@@ -120,7 +120,12 @@ def test_a_full_terminal_holds_nobody_up() -> None:
 def test_many_threads_at_once() -> None:
     terminal = Terminal()
     console = Console(terminal, lambda: 1000.0)
-    threads = [threading.Thread(target=lambda: [console.notice([ended()]) for _ in range(100)]) for _ in range(8)]
+
+    def deliver() -> None:
+        for _ in range(100):
+            console.notice([ended()])
+
+    threads = [threading.Thread(target=deliver) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -1,6 +1,7 @@
 """The quickstart that `make run` starts: its manifests are sound, its receiver answers as its README says."""
 
 import importlib.util
+import signal
 import socket
 import subprocess
 import sys
@@ -80,3 +81,38 @@ def test_a_taken_port_is_one_clear_line() -> None:
     (line,) = run.stderr.splitlines()
     # 8099 may be taken too: then that is said first.
     assert line.startswith(("port 8099 of 127.0.0.1 is taken: ", f"port {port} of 127.0.0.1 is taken: "))
+
+
+ANGARIUM = """\
+#!{python}
+import signal, sys, time
+from pathlib import Path
+signal.signal(signal.SIGTERM, lambda *_: print("told", flush=True))
+print("started", *sys.argv[1:], flush=True)
+while not Path({go!r}).exists():
+    time.sleep(0.01)
+sys.exit(7)
+"""
+
+
+def test_start_passes_a_signal_on_once_and_waits(tmp_path: Path) -> None:
+    """Beside this python lies another `angarium`: one that says what it is told, and drains until a file is there."""
+    python, go = tmp_path / "python", tmp_path / "go"
+    python.symlink_to(sys.executable)
+    angarium = tmp_path / "angarium"
+    angarium.write_text(ANGARIUM.format(python=sys.executable, go=str(go)))
+    angarium.chmod(0o755)
+    (tmp_path / "receiver.py").write_text("import time; time.sleep(60)")
+    (tmp_path / "start.py").write_text((QUICKSTART / "start.py").read_text())
+    command = [python, "-c", "import start; raise SystemExit(start.run(8080))"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as run:
+        assert run.stdout is not None
+        said = iter(run.stdout.readline, "")
+        assert next(said) == "started dev --port 8080 .\n"
+        run.send_signal(signal.SIGTERM)
+        assert next(said) == "told\n"
+        run.send_signal(signal.SIGTERM)
+        run.send_signal(signal.SIGINT)
+        go.touch()
+        assert list(said) == []
+    assert run.returncode == 7
