@@ -8,6 +8,7 @@ from angarium.domain.notices import (
     AttemptEnded,
     CatalogChanged,
     ClockReset,
+    EndpointOrphansFailed,
     Notice,
     RunFailed,
     RunStarted,
@@ -30,6 +31,11 @@ def touched(notices: Iterable[Notice]) -> set[ObjectRef]:
             case CatalogChanged(changed):
                 refs |= changed
     return refs
+
+
+def bereft(notices: Iterable[Notice]) -> set[str]:
+    """Namespaces in which messages were given up with their Endpoint; whose runs they belong to is not told."""
+    return {notice.endpoint.namespace for notice in notices if isinstance(notice, EndpointOrphansFailed)}
 
 
 def told(notices: Iterable[Notice]) -> list[Told]:

@@ -185,6 +185,7 @@ class Operator:
             logger.warning("the watch has missed %d object(s) and is started anew: %s", len(findings.missed), named)
         self.health.resynced(missed=bool(findings.missed), watched=watched, problems=findings.problems)
         parts.wake_tokens()
+        parts.status.review()
         return bool(findings.missed)
 
     async def _watch_anew(self, parts: "_Parts", old: Watch | None) -> Watch:
@@ -238,6 +239,8 @@ class _Parts:
     def notice(self, notices: list[Notice]) -> None:
         """From any thread. Raises RuntimeError once the loop is closed."""
         self.status.touch(told_by.touched(notices))
+        for namespace in told_by.bereft(notices):
+            self._loop.call_soon_threadsafe(self.status.review, namespace)
         for event in told_by.told(notices):
             self.events.tell(event)
         changed = (ref for notice in notices if isinstance(notice, CatalogChanged) for ref in notice.refs)

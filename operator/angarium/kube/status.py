@@ -102,6 +102,10 @@ class StatusWriter:
             return
         self._touch([ref])
 
+    def review(self, namespace: str | None = None) -> None:
+        """Look once more at all objects (of a namespace), for what nobody tells by object, like a Secret that went."""
+        self._touch([ref for ref in self._known if namespace in (None, ref.namespace)])
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:
