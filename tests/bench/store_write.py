@@ -23,6 +23,7 @@ from angarium.store import SqliteStore, open_store
 
 BODY = b"x" * 256
 SECONDS = 2.0
+CALLS = ((1, 1), (1, 64), (10, 1), (10, 8), (100, 1), (100, 2))
 URL = "http://receiver.example/hook"
 
 
@@ -57,7 +58,7 @@ def opened(folder: Path, name: str) -> Iterator[SqliteStore]:
     numbers = itertools.count()
     store = open_store(
         folder / name,
-        limits=Limits(),
+        limits=Limits(waiting=10**9, stored_bytes=10**12),
         new_id=lambda _: f"msg_{next(numbers):026}",
         clock=WallClock(),
         retention=Retention(),
@@ -74,6 +75,7 @@ async def deliver(store: SqliteStore, batch: int) -> None:
     grant = LeaseGrant("bench", time.monotonic() + 30, room=batch, lane_room=batch)
     publications = [Publication("bench", Destination(url=URL), now, BODY) for _ in range(batch)]
     _, leased = await store.accept(publications, grant)
+    assert len(leased) == batch
     attempt = Attempt(1, URL, now, timedelta(milliseconds=2), Response(200))
     await store.record([Outcome(item, Result.DELIVERED, attempt) for item in leased], now)
 
@@ -105,6 +107,15 @@ async def publish_delayed(store: SqliteStore, count: int, batch: int = 500) -> f
     return count / (time.perf_counter() - start)
 
 
+async def claim_time(store: SqliteStore) -> float:
+    """Seconds that a claim takes which finds nothing due."""
+    start, claims = time.perf_counter(), 0
+    while time.perf_counter() - start < SECONDS:
+        await store.claim(LeaseGrant("bench", time.monotonic() + 30, 1000, 64), datetime.now(UTC))
+        claims += 1
+    return (time.perf_counter() - start) / claims
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path, help="where the database files go; default: a temporary one")
@@ -117,10 +128,12 @@ def main() -> None:
                 commits, rows = bare(folder, synchronous, batch)
                 print(f"bare   {synchronous:6} batch {batch:3}: {commits:8,.0f} commits/s {rows:9,.0f} rows/s")
         with opened(folder, "store.db") as store:
+            print(f"store  a claim that finds nothing: {asyncio.run(claim_time(store)) * 1e3:.2f} ms")
             if options.backlog:
                 rate = asyncio.run(publish_delayed(store, options.backlog))
                 print(f"store  {options.backlog:,} delayed messages first: {rate:,.0f} accepted/s")
-            for batch, callers in ((1, 1), (1, 64), (10, 1), (10, 8), (100, 1), (100, 2)):
+                print(f"store  a claim that finds nothing: {asyncio.run(claim_time(store)) * 1e3:.2f} ms")
+            for batch, callers in CALLS:
                 cpu = time.process_time()
                 rate = asyncio.run(delivered_per_second(store, batch, callers))
                 each = (time.process_time() - cpu) / (rate * SECONDS) * 1e6

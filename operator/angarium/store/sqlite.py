@@ -184,6 +184,12 @@ class SqliteStore:
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
         return await self._write(partial(housekeeping.purge, retention=retention, now=now, limit=limit))
 
+    async def tenants(self) -> Mapping[str, str | None]:
+        return await self._read(tenants.known)
+
+    async def identify_tenant(self, namespace: str, uid: str) -> None:
+        await self._write(partial(tenants.identify, namespace=namespace, uid=uid))
+
     async def purge_namespace(self, namespace: str, now: datetime) -> None:
         await self._write(partial(tenants.close, namespace=namespace), self._credentials_changed)
         while await self._write(partial(tenants.clear_log, namespace=namespace)):

@@ -9,10 +9,19 @@ SQL = load("tenant")
 _PIECE = 2000
 
 
+def identify(tx: Transaction, namespace: str, uid: str) -> None:
+    tx.run(SQL["identify"], namespace=namespace, uid=uid)
+
+
+def known(session: Session) -> dict[str, str | None]:
+    """Every tenant that holds anything, with its namespace's uid as far as it was told."""
+    return {row["namespace"]: row["uid"] for row in session.rows(SQL["tenants"])}
+
+
 def close(tx: Transaction, namespace: str) -> None:
     """Nothing gets in or out from now on: tokens, keys and objects go at once."""
     for name in ("tokens", "signing_keys", "declared", "mentions", "schedules", "endpoint_stats", "lanes"):
-        tx.run(SQL[name], namespace)
+        tx.run(SQL[name], namespace=namespace)
 
 
 def clear_log(tx: Transaction, namespace: str) -> int:
@@ -34,5 +43,5 @@ def clear_messages(tx: Transaction, messages: Sequence[int]) -> None:
 
 def clear_rest(tx: Transaction, namespace: str) -> None:
     """Remove what is left when the messages are gone."""
-    for name in ("dead_letters", "runs", "lanes", "usage"):
+    for name in ("dead_letters", "runs", "lanes", "usage", "identity"):
         tx.run(SQL[name], namespace)

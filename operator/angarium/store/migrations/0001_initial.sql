@@ -203,3 +203,9 @@ CREATE TABLE usage (
     stored_bytes INTEGER NOT NULL,   -- of bodies
     dead_letters INTEGER NOT NULL
 ) WITHOUT ROWID;
+
+-- Which object of that name each tenant's namespace is; a tenant that was never looked at has no row.
+CREATE TABLE identities (
+    namespace TEXT NOT NULL PRIMARY KEY,
+    uid       TEXT NOT NULL
+) WITHOUT ROWID;

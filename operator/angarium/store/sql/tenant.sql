@@ -1,20 +1,20 @@
 -- name: tokens
-DELETE FROM credentials WHERE namespace = ?;
+DELETE FROM credentials WHERE namespace = :namespace;
 
 -- name: signing_keys
-DELETE FROM signing_keys WHERE namespace = ?;
+DELETE FROM signing_keys WHERE namespace = :namespace;
 
 -- name: declared
-DELETE FROM declared WHERE kind IN ('Endpoint', 'Topic', 'Schedule', 'Token') AND namespace = ?;
+DELETE FROM declared WHERE kind IN ('Endpoint', 'Topic', 'Schedule', 'Token') AND namespace = :namespace;
 
 -- name: mentions
-DELETE FROM mentions WHERE namespace = ?;
+DELETE FROM mentions WHERE namespace = :namespace;
 
 -- name: schedules
-DELETE FROM schedules WHERE namespace = ?;
+DELETE FROM schedules WHERE namespace = :namespace;
 
 -- name: endpoint_stats
-DELETE FROM endpoint_stats WHERE namespace = ?;
+DELETE FROM endpoint_stats WHERE namespace = :namespace;
 
 -- name: some_log
 SELECT id FROM log WHERE namespace = :namespace LIMIT :limit;
@@ -37,13 +37,26 @@ DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: lanes
 -- Lanes are '<namespace>/<lane>', and '0' follows '/'.
-DELETE FROM lanes WHERE lane BETWEEN ?1 || '/' AND ?1 || '0';
+DELETE FROM lanes WHERE lane BETWEEN :namespace || '/' AND :namespace || '0';
 
 -- name: dead_letters
-DELETE FROM dead_letters WHERE namespace = ?;
+DELETE FROM dead_letters WHERE namespace = :namespace;
 
 -- name: runs
-DELETE FROM runs WHERE namespace = ?;
+DELETE FROM runs WHERE namespace = :namespace;
 
 -- name: usage
-DELETE FROM usage WHERE namespace = ?;
+DELETE FROM usage WHERE namespace = :namespace;
+
+-- name: identity
+DELETE FROM identities WHERE namespace = :namespace;
+
+-- name: identify
+INSERT INTO identities (namespace, uid) VALUES (:namespace, :uid)
+ON CONFLICT (namespace) DO UPDATE SET uid = excluded.uid;
+
+-- name: tenants
+SELECT namespace, uid FROM (
+    SELECT namespace FROM usage UNION SELECT namespace FROM declared
+    UNION SELECT namespace FROM credentials UNION SELECT namespace FROM signing_keys
+) LEFT JOIN identities USING (namespace);
