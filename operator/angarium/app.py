@@ -190,7 +190,11 @@ async def run_in_cluster(settings: Settings) -> int:
         base.audience.add(operator)
         base.metrics.gauge("operator_up", "1 while declarations get through.", lambda: float(operator.health.up))
         base.metrics.counters(
-            {"status_writes": "Statuses written.", "reconcile_errors": "Reconciles that failed."},
+            {
+                "resyncs": "Complete lists of all objects.",
+                "status_writes": "Statuses written.",
+                "reconcile_errors": "Reconciles that failed.",
+            },
             lambda: operator.figures,
         )
         async with health(

@@ -264,6 +264,14 @@ class HousekeepingStore(Protocol):
         """
         ...
 
+    async def tenants(self) -> Mapping[str, str | None]:
+        """Namespaces that hold anything, each with the uid it was identified by (None: not yet)."""
+        ...
+
+    async def identify_tenant(self, namespace: str, uid: str) -> None:
+        """Which namespace of this name the tenant is: one with another uid is another tenant."""
+        ...
+
     async def purge_namespace(self, namespace: str, now: datetime) -> None:
         """Remove a tenant: tokens, keys, objects, messages, log, dead letters."""
         ...

@@ -24,6 +24,7 @@ class Health:
         self._failed = False
         self._lacking: tuple[str, ...] = ()
         self._unreachable = ""
+        self.resyncs = 0
         self._watching: Callable[[], bool] = lambda: False
 
     def failed(self) -> None:
@@ -45,6 +46,7 @@ class Health:
 
     def resynced(self, *, missed: bool, watched: bool, problems: Sequence[str]) -> None:
         now = self._turned = self._clock.monotonic()
+        self.resyncs += 1
         self._unreachable, self._lacking = "", tuple(problems)
         self._synced = self._synced or not problems
         self._missed_in_a_row = self._missed_in_a_row + 1 if missed else 0

@@ -29,6 +29,7 @@ from angarium.kube.references import KubeReferences
 from angarium.kube.resync import Resync
 from angarium.kube.status import StatusWriter
 from angarium.kube.statuses import Computer
+from angarium.kube.tenants import Tenants
 from angarium.kube.tokens import TokenSecrets
 from angarium.kube.watch import Watch
 from angarium.service.catalog import Catalog
@@ -97,11 +98,13 @@ class Operator:
 
     @property
     def figures(self) -> dict[str, int]:
-        """Counts for metrics: status writes and failed reconciles."""
+        """Counts for metrics: resyncs, status writes and failed reconciles."""
         parts = self._parts
-        if parts is None:
-            return {"status_writes": 0, "reconcile_errors": 0}
-        return {"status_writes": parts.status.writes, "reconcile_errors": parts.reconciler.errors}
+        return {
+            "resyncs": self.health.resyncs,
+            "status_writes": parts.status.writes if parts else 0,
+            "reconcile_errors": parts.reconciler.errors if parts else 0,
+        }
 
     def _run(self) -> None:
         try:
@@ -166,7 +169,7 @@ class Operator:
                     if watch is not None and watch.ended.is_set():
                         await restarts.wait()
                     watch, trusted, pause = await self._watch_anew(parts, watch), True, min(pause, AFTER_RESTART_S)
-                await self._pause(client, watch, pause)
+                await self._pause(parts, client, watch, pause)
         finally:
             if watch is not None:
                 await asyncio.to_thread(watch.stop, STOP_WATCH_S)
@@ -174,7 +177,8 @@ class Operator:
     async def _resync(self, parts: "_Parts", *, watched: bool) -> bool | None:
         """Whether the watch had missed something; None if the API server or the store could not be asked."""
         try:
-            findings = await parts.resync.run(watched=watched)
+            replaced = await parts.replaced()
+            findings = await parts.resync.run(watched=watched and not replaced)
         except AngariumError as error:
             logger.warning("the resync failed: %s", error)
             if isinstance(error, KubeError):
@@ -191,7 +195,7 @@ class Operator:
     async def _watch_anew(self, parts: "_Parts", old: Watch | None) -> Watch:
         if old is not None:
             await asyncio.to_thread(old.stop, STOP_WATCH_S)
-        watch = Watch(self._config, self._scope.namespaces, self._handing_on(parts.reconciler))
+        watch = Watch(self._config, self._scope.namespaces, self._handing_on(parts.reconciler), parts.again.set)
         watch.start()
         self.health.watching(lambda: not watch.ended.is_set())
         return watch
@@ -205,13 +209,14 @@ class Operator:
 
         return on_event
 
-    async def _pause(self, client: KubeClient, watch: Watch, seconds: float) -> None:
-        """Until the next resync is due, the watch has ended, or the API server is found away."""
+    async def _pause(self, parts: "_Parts", client: KubeClient, watch: Watch, seconds: float) -> None:
+        """Until the next resync is due or asked for, the watch has ended, or the API server is found away."""
         until = self._planes.clock.monotonic() + seconds
-        while (left := until - self._planes.clock.monotonic()) > 0 and not watch.over.is_set():
+        while (left := until - self._planes.clock.monotonic()) > 0 and not (watch.ended.is_set() or parts.asked()):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(left, PROBE_S)):
-                    await watch.over.wait()
+                    await parts.again.wait()
+                    parts.again.clear()
             try:
                 await client.get("/version")
             except KubeError as error:
@@ -226,12 +231,18 @@ class _Parts:
     def __init__(self, client: KubeClient, scope: Scope, planes: Planes, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.events = Events(client, planes.store, planes.clock, loop)
-        self.tokens = TokenSecrets(client, planes.store, planes.keys, scope.public_url, self._tokens_changed)
+        self.tenants = Tenants(client, planes.store, planes.clock)
+        self.tokens = TokenSecrets(
+            client, planes.store, planes.keys, scope.public_url, self._tokens_changed, self._tenant_replaced
+        )
         statuses = Statuses(planes.store, planes.references)
         computer = Computer(statuses, self.tokens, planes.clock, self._look_again)
         self.status = StatusWriter(client, computer.desired, planes.clock, loop)
         self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
         self.resync = Resync(client, self.reconciler, planes.catalog, planes.store, scope.namespaces)
+        self.again = asyncio.Event()
+        self._clusterwide = scope.namespaces is None
+        self._tenant_is_new = False
 
     def loops(self) -> Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         return [("events", self.events.run), ("tokens", self.tokens.run), ("status", self.status.run)]
@@ -249,6 +260,21 @@ class _Parts:
 
     def wake_tokens(self) -> None:
         self._loop.call_soon_threadsafe(self.tokens.wake)
+
+    async def replaced(self) -> bool:
+        """At a resync: whether it has to bring what no watch could, because a tenant was removed just now."""
+        asked, self._tenant_is_new = self._tenant_is_new, False
+        return (self._clusterwide and await self.tenants.check()) or asked
+
+    def asked(self) -> bool:
+        """Whether a resync is wanted before its time."""
+        return self._tenant_is_new
+
+    async def _tenant_replaced(self) -> bool:
+        if self._clusterwide and not self._tenant_is_new and await self.tenants.check():
+            self._tenant_is_new = True
+            self.again.set()
+        return self._tenant_is_new
 
     def _tokens_changed(self, refs: list[ObjectRef]) -> None:
         self.status.touch(refs)

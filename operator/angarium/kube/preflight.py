@@ -30,6 +30,7 @@ RIGHTS = (
     Right("", "secrets", "patch"),
     Right("", "configmaps", "get"),
 )
+RIGHTS_IN_CLUSTER = (*RIGHTS, Right("", "namespaces", "list"))
 
 
 async def problems(client: KubeClient, namespaces: Sequence[str] | None) -> list[str]:
@@ -42,7 +43,8 @@ async def problems(client: KubeClient, namespaces: Sequence[str] | None) -> list
         return [f"the CRD {plural}.{GROUP} is missing: apply the CRDs (kubectl apply -f crds/)" for plural in missing]
     lines: list[str] = []
     for namespace in namespaces if namespaces is not None else [None]:
-        denied = [right for right in RIGHTS if not await _allowed(client, right, namespace)]
+        rights = RIGHTS if namespace else RIGHTS_IN_CLUSTER
+        denied = [right for right in rights if not await _allowed(client, right, namespace)]
         lines += [_denied_line(right, namespace) for right in denied]
     return lines
 

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,12 +82,16 @@ class TokenSecrets:
         keys: Keys,
         public_url: str,
         changed: Callable[[list[ObjectRef]], None],
+        replaced: Callable[[], Awaitable[bool]],
     ) -> None:
+        """`replaced`: whether a namespace turned out to be another one than before, so that all is listed again."""
         self._client = client
         self._store = store
         self._keys = keys
         self._public_url = public_url
         self._changed = changed
+        self._replaced = replaced
+        self._met: set[str] = set()
         self._outcomes: dict[ObjectRef, Outcome] = {}
         self._admitted: frozenset[Credential] = frozenset()
         self._woken = asyncio.Event()
@@ -114,8 +118,11 @@ class TokenSecrets:
     async def reconcile(self) -> None:
         """One pass over all Tokens, namespace by namespace; one that fails does not hold back the others."""
         self._admitted = frozenset(await self._store.credentials())
+        tokens = await self._store.catalog(Kind.TOKEN)
+        if await self._strangers(tokens):
+            return
         by_namespace: dict[str, list[Declared]] = {}
-        for declared in await self._store.catalog(Kind.TOKEN):
+        for declared in tokens:
             by_namespace.setdefault(declared.ref.namespace, []).append(declared)
         for namespace, tokens in by_namespace.items():
             try:
@@ -124,6 +131,18 @@ class TokenSecrets:
                 logger.warning("the Tokens of namespace %s could not be reconciled: %s", namespace, error)
         known = {declared.ref for tokens in by_namespace.values() for declared in tokens}
         self._outcomes = {ref: outcome for ref, outcome in self._outcomes.items() if ref in known}
+
+    async def _strangers(self, tokens: Sequence[Declared]) -> bool:
+        """Whether a new Token is of a namespace that only has the name of an earlier one: it must not see its data."""
+        uids = {declared.uid for declared in tokens}
+        try:
+            if uids - self._met and await self._replaced():
+                return True
+        except KubeError as error:
+            logger.warning("new Tokens wait, their namespaces cannot be told: %s", error)
+            return True
+        self._met = uids
+        return False
 
     async def _reconcile_namespace(self, namespace: str, tokens: list[Declared]) -> None:
         found: list[_Found] = []

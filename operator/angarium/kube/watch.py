@@ -34,10 +34,12 @@ class ForeverBackoffs:
 class Watch:
     """One run of Kopf, made in the loop that owns it and started once.
 
-    When it is over, whatever the reason, `ended` is set, and `over` for those who wait in that loop.
+    When it is over, whatever the reason, `ended` is set, and `told` is called in that loop.
     """
 
-    def __init__(self, config: Configuration, namespaces: Sequence[str] | None, on_event: OnEvent) -> None:
+    def __init__(
+        self, config: Configuration, namespaces: Sequence[str] | None, on_event: OnEvent, told: Callable[[], None]
+    ) -> None:
         self._config = config
         self._namespaces = namespaces
         self._on_event = on_event
@@ -47,7 +49,7 @@ class Watch:
         self._thread = threading.Thread(target=self._run, name="kopf", daemon=True)
         self._owner = asyncio.get_running_loop()
         self.ended = threading.Event()
-        self.over = asyncio.Event()
+        self._told = told
 
     def start(self) -> None:
         self._thread.start()
@@ -79,7 +81,7 @@ class Watch:
         finally:
             self.ended.set()
             with contextlib.suppress(RuntimeError):  # the owner has gone first
-                self._owner.call_soon_threadsafe(self.over.set)
+                self._owner.call_soon_threadsafe(self._told)
 
     def _registry(self) -> kopf.OperatorRegistry:
         registry = kopf.OperatorRegistry()

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -90,10 +90,11 @@ class SqliteStore:
 
     async def apply(self, declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
         operation = partial(catalog.apply, objects=declared, now=now)
-        return await self._write(operation, self._credentials_changed)
+        return await self._write(operation, self._if_tokens(item.ref for item in declared))
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
-        return await self._write(partial(catalog.remove, refs=refs, now=now), self._credentials_changed)
+        operation = partial(catalog.remove, refs=refs, now=now)
+        return await self._write(operation, self._if_tokens(ref for ref, _ in refs))
 
     # Tokens and signing keys
 
@@ -216,6 +217,10 @@ class SqliteStore:
             self._lock.release()
             if self._temporary is not None:
                 shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _if_tokens(self, refs: Iterable[ObjectRef]) -> Callable[[], None] | None:
+        """Who authenticates reads all credentials again after a change: only Tokens are worth that."""
+        return self._credentials_changed if any(ref.kind is Kind.TOKEN for ref in refs) else None
 
     def _credentials_changed(self) -> None:
         self._credentials_version += 1

@@ -183,3 +183,16 @@ async def test_purging_a_tenant_leaves_the_others(store: Store) -> None:
         3 - (flying.message.namespace == "other"),
     )
     assert len((await store.log(HistoryFilter("other", states=[LogState.CREATED]))).items) == 4
+
+
+async def test_tenants_are_told_with_the_namespace_they_were_identified_by(store: Store) -> None:
+    await store.apply([endpoint("billing")], START)
+    await store.put_signing_keys("other", SigningKeys("sig_a", "sig_b"), replace=False)
+    assert await store.tenants() == {NS: None, "other": None}
+    await store.identify_tenant(NS, "uid-1")
+    await store.identify_tenant(NS, "uid-2")
+    assert await store.tenants() == {NS: "uid-2", "other": None}
+    await store.purge_namespace(NS, START)
+    assert await store.tenants() == {"other": None}
+    await store.apply([endpoint("billing")], START)
+    assert await store.tenants() == {NS: None, "other": None}

@@ -1,0 +1,45 @@
+"""In cluster-wide mode: a tenant whose namespace is gone, or is another one by uid, is removed with all it holds."""
+
+import logging
+from collections.abc import Mapping
+
+from angarium.domain.ports import Clock, HousekeepingStore
+from angarium.kube.client import KubeClient
+
+logger = logging.getLogger(__name__)
+
+NAMESPACES = "/api/v1/namespaces"
+
+
+class Tenants:
+    """Compares the tenants of the store with the cluster's namespaces."""
+
+    def __init__(self, client: KubeClient, store: HousekeepingStore, clock: Clock) -> None:
+        self._client = client
+        self._store = store
+        self._clock = clock
+
+    async def check(self) -> bool:
+        """Whether anything was removed; what is declared in a new namespace of that name has to be listed again.
+
+        Raises KubeError if the namespaces cannot be listed: then nothing is removed.
+        """
+        # The store first: a tenant that is there before the list is made cannot be newer than the list.
+        tenants = await self._store.tenants()
+        uids = await self._uids() if tenants else {}
+        purged = False
+        for namespace, uid in tenants.items():
+            current = uids.get(namespace)
+            if current is None or (uid is not None and uid != current):
+                logger.warning("namespace %s is gone: its tokens, schedules, messages and log are removed", namespace)
+                await self._store.purge_namespace(namespace, self._clock.now())
+                purged = True
+            elif uid is None:
+                await self._store.identify_tenant(namespace, current)
+        return purged
+
+    async def _uids(self) -> Mapping[str, str]:
+        uids: dict[str, str] = {}
+        async for page in self._client.pages(NAMESPACES):
+            uids |= {item["metadata"]["name"]: item["metadata"]["uid"] for item in page}
+        return uids
