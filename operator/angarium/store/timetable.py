@@ -37,13 +37,13 @@ def _begin(tx: Transaction, declared: Declared, now: datetime) -> None:
     )
     tx.run(
         SQL["begin_schedule"],
-        declared.uid,
-        declared.ref.namespace,
-        declared.ref.name,
-        to_ms(considered),
-        _wake(declared, declared.run_now, now),
-        declared.run_now,
-        optional_ms(declared.last_slot),
+        uid=declared.uid,
+        namespace=declared.ref.namespace,
+        name=declared.ref.name,
+        considered_ms=to_ms(considered),
+        wake_ms=_wake(declared, declared.run_now, now),
+        run_now_seen=declared.run_now,
+        last_slot_ms=optional_ms(declared.last_slot),
     )
 
 

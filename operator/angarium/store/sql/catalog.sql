@@ -62,9 +62,13 @@ DELETE FROM declared WHERE seq = ?;
 SELECT * FROM schedules WHERE uid = ?;
 
 -- name: begin_schedule
+-- A uid that was removed and is back goes on numbering its runs.
 INSERT INTO schedules (
     uid, namespace, name, considered_ms, wake_ms, run_now_seen, skipped, completed, runs, last_slot_ms
-) VALUES (?, ?, ?, ?, ?, ?, 0, 0, 0, ?);
+) VALUES (
+    :uid, :namespace, :name, :considered_ms, :wake_ms, :run_now_seen, 0, 0,
+    (SELECT coalesce(max(number), 0) FROM runs WHERE schedule_uid = :uid), :last_slot_ms
+);
 
 -- name: change_schedule
 UPDATE schedules SET considered_ms = ?, wake_ms = ?, completed = ? WHERE uid = ?;
