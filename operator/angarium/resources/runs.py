@@ -9,7 +9,7 @@ from angarium.domain.messages import MessageState
 from angarium.domain.runs import run_state
 from angarium.domain.views import AttemptView, MemberView, RunView
 from angarium.resources import attempts
-from angarium.resources.times import format_time, format_time_ms
+from angarium.resources.times import format_slot, format_time_ms
 
 MAX_STATUS_BYTES = 32 * 1024
 MAX_MEMBERS = 10
@@ -52,7 +52,7 @@ def _entry(run: RunView, most_attempts: int) -> dict[str, Any]:
     state = run_state(counts)
     members = sorted(run.members, key=lambda member: _FAILING_FIRST.index(member.state))[:MAX_MEMBERS]
     written: dict[str, Any] = {
-        "slot": format_time(run.run.slot),
+        "slot": format_slot(run.run.slot),
         "trigger": run.run.trigger.value,
         "state": state.value,
         **_why(run, state, members),

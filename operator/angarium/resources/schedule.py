@@ -20,7 +20,7 @@ from angarium.resources import body, conditions, options, runs
 from angarium.resources.attempts import clip
 from angarium.resources.conditions import Previous, Problem
 from angarium.resources.fields import Fields
-from angarium.resources.times import format_time
+from angarium.resources.times import format_slot, format_time
 
 MAX_HISTORY = 50
 DEFAULT_HISTORY = 10
@@ -113,12 +113,13 @@ def _labels(spec: Fields) -> tuple[str, ...]:
 def _rule(spec: Schedule, view: ScheduleView) -> dict[str, Any]:
     rule = {"when": clip(slots.describe(spec.timing), MAX_WHEN), "destination": str(spec.destination)}
     if view.next_slot and not spec.suspend:
-        rule["nextSlotTime"] = format_time(view.next_slot)
+        rule["nextSlotTime"] = format_slot(view.next_slot)
     return rule
 
 
 def _times(declared: Declared, view: ScheduleView) -> dict[str, Any]:
     # What status said before the store knew the object still counts: from it a lost database knows where to go on.
     last_slot = max(filter(None, (view.last_slot, declared.last_slot)), default=None)
-    times = {"lastSlotTime": last_slot, "lastSuccessTime": view.last_success, "lastFailureTime": view.last_failure}
-    return {name: format_time(instant) for name, instant in times.items() if instant}
+    slot = {"lastSlotTime": format_slot(last_slot)} if last_slot else {}
+    ends = {"lastSuccessTime": view.last_success, "lastFailureTime": view.last_failure}
+    return slot | {name: format_time(instant) for name, instant in ends.items() if instant}

@@ -12,7 +12,10 @@ _EXAMPLE = "2026-12-24T18:00:00Z"
 
 
 def parse_time(text: str, field: str) -> datetime:
-    """Read an RFC 3339 time into UTC, parts of a microsecond dropped. Raises InvalidInput also outside 1970 … 2999."""
+    """Read an RFC 3339 time into UTC. Raises InvalidInput also outside 1970 … 2999.
+
+    Parts of a millisecond are dropped: the store and statuses do not keep them, and a slot must be equal to itself.
+    """
     if len(text) > 64 or not _RFC_3339.fullmatch(text):
         raise InvalidInput(field, f"{text[:64]!r} is not a time in RFC 3339; write for example {_EXAMPLE}")
     try:
@@ -21,7 +24,7 @@ def parse_time(text: str, field: str) -> datetime:
         raise InvalidInput(field, f"{text!r} is not a time that exists: {error}") from error
     if instant.year not in _YEARS:
         raise InvalidInput(field, f"{text!r} is too far away; write a time from {_YEARS.start} to {_YEARS.stop - 1}")
-    return instant
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def format_time(instant: datetime) -> str:
@@ -32,6 +35,11 @@ def format_time(instant: datetime) -> str:
 def format_time_ms(instant: datetime) -> str:
     """`2026-12-24T18:00:00.123Z`; parts of a millisecond are dropped."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+
+
+def format_slot(instant: datetime) -> str:
+    """`2026-12-24T18:00:00Z`, with milliseconds only where there are some, so that reading it gives the same slot."""
+    return format_time_ms(instant) if instant.microsecond >= 1000 else format_time(instant)
 
 
 def milliseconds(duration: timedelta) -> int:

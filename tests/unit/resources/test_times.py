@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from angarium.domain.errors import InvalidInput
-from angarium.resources.times import format_time, format_time_ms, milliseconds, parse_time
+from angarium.resources.times import format_slot, format_time, format_time_ms, milliseconds, parse_time
 
 
 @pytest.mark.parametrize(
@@ -15,7 +15,7 @@ from angarium.resources.times import format_time, format_time_ms, milliseconds, 
         ("2026-12-24t18:00:00z", datetime(2026, 12, 24, 18, tzinfo=UTC)),
         ("2026-12-24T19:00:00+01:00", datetime(2026, 12, 24, 18, tzinfo=UTC)),
         ("2026-12-24T18:00:00.25-00:30", datetime(2026, 12, 24, 18, 30, 0, 250_000, tzinfo=UTC)),
-        ("2026-12-24T18:00:00.123456789Z", datetime(2026, 12, 24, 18, 0, 0, 123_456, tzinfo=UTC)),
+        ("2026-12-24T18:00:00.123456789Z", datetime(2026, 12, 24, 18, 0, 0, 123_000, tzinfo=UTC)),
     ],
 )
 def test_parse(text: str, expected: datetime) -> None:
@@ -61,5 +61,7 @@ def test_format() -> None:
     assert format_time(instant) == "2026-12-24T19:00:00Z"
     assert format_time_ms(instant) == "2026-12-24T19:00:00.123Z"
     assert format_time_ms(instant.replace(microsecond=0)) == "2026-12-24T19:00:00.000Z"
+    assert format_slot(instant) == "2026-12-24T19:00:00.123Z"
+    assert format_slot(instant.replace(microsecond=999)) == "2026-12-24T19:00:00Z"
     assert milliseconds(timedelta(seconds=1.5)) == 1500
     assert milliseconds(timedelta(seconds=-1)) == 0
