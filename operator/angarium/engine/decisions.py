@@ -76,7 +76,7 @@ class Decisions:
             try:
                 body = await self._references.config_map(namespace, schedule.body_from)
             except ReferenceMissing as missing:
-                return None, (missing.reason, str(missing))
+                return None, ("RefNotFound", str(missing))
         return publication_of(schedule, namespace, body, now), None
 
 

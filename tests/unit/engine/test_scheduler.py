@@ -224,7 +224,7 @@ async def test_a_missing_config_map_fails_the_run(stage: Stage) -> None:
     await stage.declare(with_spec(schedule(), body_from=BODY))
     await stage.pass_time(MINUTE)
     (failed,) = stage.told.of(RunFailed)
-    assert failed.reason == "ConfigMapNotFound" and "reports" in failed.error  # type: ignore[union-attr]
+    assert failed.reason == "RefNotFound" and "reports" in failed.error  # type: ignore[union-attr]
 
 
 async def test_an_unreadable_config_map_consumes_no_slot_and_holds_up_no_other(stage: Stage) -> None:
