@@ -27,7 +27,8 @@ REPLACED = {*HOP_BY_HOP, "host", "content-length"}
 class ApiProxy:
     """Runs in a thread of its own; every method may be called from any other thread and returns when it is in effect.
 
-    Starts passing everything. `refuse()`, `answer_503()` and `silence_watches()` last until `pass_through()`.
+    Starts passing everything. `refuse()`, `answer_503()`, `answer_401()` and `silence_watches()` last until
+    `pass_through()`.
     """
 
     def __init__(self, upstream: str, ca_file: Path) -> None:
@@ -37,7 +38,7 @@ class ApiProxy:
         self._tls = ssl.create_default_context(cafile=ca_file)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="api-proxy", daemon=True)
-        self._unavailable = False
+        self._refusal: Refusal | None = None
         self._silent = False
         self._watches: list[Watch] = []
         self._runner: web.AppRunner | None = None
@@ -70,7 +71,12 @@ class ApiProxy:
 
     def answer_503(self) -> None:
         """Every request gets a 503 with a Status body; open watches are cut."""
-        self._run(self._switch(listening=True, unavailable=True))
+        self._run(self._switch(listening=True, refusal=UNAVAILABLE))
+        self.cut_watches()
+
+    def answer_401(self) -> None:
+        """Every request is told that its token is no longer good; open watches are cut."""
+        self._run(self._switch(listening=True, refusal=UNAUTHORIZED))
         self.cut_watches()
 
     def silence_watches(self) -> None:
@@ -104,8 +110,8 @@ class ApiProxy:
         await self._runner.cleanup()
         await self._session.close()
 
-    async def _switch(self, *, listening: bool, unavailable: bool = False, silent: bool = False) -> None:
-        self._unavailable, self._silent = unavailable, silent
+    async def _switch(self, *, listening: bool, refusal: "Refusal | None" = None, silent: bool = False) -> None:
+        self._refusal, self._silent = refusal, silent
         assert self._runner is not None
         if listening and self._site is None:
             self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -130,8 +136,8 @@ class ApiProxy:
         return len(watches)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self._unavailable:
-            return unavailable()
+        if self._refusal is not None:
+            return self._refusal.answer()
         assert self._session is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in REPLACED}
         target = URL(self._upstream + request.raw_path, encoded=True)
@@ -196,7 +202,19 @@ def abort(request: web.Request) -> None:
         request.transport.abort()
 
 
-def unavailable() -> web.Response:
-    status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": 503}
-    words = {"reason": "ServiceUnavailable", "message": "the API server is unavailable (the test says so)"}
-    return web.json_response(status | words, status=503)
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the API server says instead of doing anything."""
+
+    code: int
+    reason: str
+    message: str
+
+    def answer(self) -> web.Response:
+        status = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure", "code": self.code}
+        words = {"reason": self.reason, "message": self.message}
+        return web.json_response(status | words, status=self.code)
+
+
+UNAVAILABLE = Refusal(503, "ServiceUnavailable", "the API server is unavailable (the test says so)")
+UNAUTHORIZED = Refusal(401, "Unauthorized", "Unauthorized (the test says so)")

@@ -185,7 +185,7 @@ def events_of(control_plane: ControlPlane, kind: str, name: str, namespace: str)
 
 def condition(obj: Object, type_: str) -> Object | None:
     """The condition of that type, or None while the object has none."""
-    conditions = obj.get("status", {}).get("conditions", [])
+    conditions = obj.get("status", {}).get("conditions") or []
     return next((found for found in conditions if found["type"] == type_), None)
 
 
