@@ -1,7 +1,8 @@
 """The Kubernetes API over plain paths and dicts: no model classes (they cost memory), errors told apart here."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -14,11 +15,14 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import AngariumError, SettingsError
 
+logger = logging.getLogger(__name__)
+
 GROUP = "angarium.dev"
 VERSION = "v1alpha1"
 PLURALS = {Kind.ENDPOINT: "endpoints", Kind.TOPIC: "topics", Kind.SCHEDULE: "schedules", Kind.TOKEN: "tokens"}
 PAGE_SIZE = 500
 TIMEOUT_S = 15
+MOST_WARNINGS = 100
 
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
@@ -77,6 +81,7 @@ class KubeClient:
     def __init__(self, config: Configuration) -> None:
         self._config = config
         self._api = ApiClient(config)
+        self._warnings: set[str] = set()
 
     async def close(self) -> None:
         await self._api.close()
@@ -121,7 +126,15 @@ class KubeClient:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             why = str(error) or type(error).__name__
             raise KubeError(0, f"the API server did not answer {method} {path}: {why}") from error
+        self._pass_on(answer.headers.getall("Warning", ()), f"{method} {path}")
         return _decoded(answer.status, data, f"{method} {path}")
+
+    def _pass_on(self, warnings: Iterable[str], what: str) -> None:
+        """Each warning once: that a status has a field which older CRDs do not know shows here and nowhere else."""
+        for warning in warnings:
+            if warning not in self._warnings and len(self._warnings) < MOST_WARNINGS:
+                self._warnings.add(warning)
+                logger.warning("the API server warns about %s: %s", what, warning)
 
 
 def _decoded(status: int, data: bytes, what: str) -> Manifest:
