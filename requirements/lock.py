@@ -15,4 +15,5 @@ def pin(output: str, *sources: str) -> None:
 
 pin("requirements/run.txt", "pyproject.toml", "--extra", "dev")
 pin("requirements/build.txt", "requirements/build.in", "--constraint", "requirements/run.txt")
-pin("requirements/test.txt", "pyproject.toml", "--extra", "dev", "--group", "test", "--constraint", "requirements/run.txt")
+TEST = ("--extra", "dev", "--group", "test", "--constraint", "requirements/run.txt")
+pin("requirements/test.txt", "pyproject.toml", *TEST)
