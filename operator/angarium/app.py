@@ -155,10 +155,11 @@ class DeliveryPlane:
         grace = self._base.settings.drain
         deadline = self._base.clock.monotonic() + grace.total_seconds()
         logger.info("ending: %d messages are on their way and have %s s", self.dispatcher.held, grace.total_seconds())
-        await self._api.close(grace)
+        await self._api.drain(grace)
         await self._publishing.close()
         await self.dispatcher.drain(timedelta(seconds=max(0.0, deadline - self._base.clock.monotonic())))
         await self._outcomes.close()
+        await self._api.close(timedelta(0))
 
     def live(self) -> list[str]:
         """What does not turn any more."""

@@ -47,15 +47,9 @@ class ApiServer:
         self._listener = Listener(self._handle, self._limits)
         return await self._listener.start(host, port)
 
-    async def close(self, grace: timedelta) -> None:
-        """Accept nothing more, finish what runs within the grace period, then end every connection.
-
-        A request on a connection that is still open is answered 503 meanwhile.
-        """
+    async def drain(self, grace: timedelta) -> None:
+        """Answer every request with 503 from now on, and finish what runs within the grace period."""
         self._draining = True
-        if self._listener is None:
-            return
-        self._listener.stop_accepting()
         if self._running:
             self._idle.clear()
             try:
@@ -63,7 +57,14 @@ class ApiServer:
                     await self._idle.wait()
             except TimeoutError:
                 pass
-        await self._listener.close()
+
+    async def close(self, grace: timedelta) -> None:
+        """Listen no more, drain, then end every connection."""
+        if self._listener is not None:
+            self._listener.stop_accepting()
+        await self.drain(grace)
+        if self._listener is not None:
+            await self._listener.close()
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._draining:

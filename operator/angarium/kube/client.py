@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
+import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
@@ -63,16 +64,28 @@ async def configuration(kubeconfig: Path | None) -> Configuration:
     config = Configuration()
     try:
         if kubeconfig is not None:
+            _check(kubeconfig)
             await load_kube_config(str(kubeconfig), client_configuration=config, persist_config=False)
         else:
             load_incluster_config(client_configuration=config)
-    except (ConfigException, OSError) as error:
+    except (ConfigException, OSError, LookupError, TypeError, ValueError) as error:  # what a malformed file may cause
         where = f"the kubeconfig {kubeconfig}" if kubeconfig else "a pod's service account"
         raise SettingsError(
             f"cannot reach Kubernetes with {where}: {error}. Run inside a cluster, or give --kubeconfig FILE; "
             "without any cluster use `angarium dev`"
         ) from error
     return config
+
+
+def _check(kubeconfig: Path) -> None:
+    """Raises ValueError for what is no kubeconfig at all: the loader would say it in many lines, or in none."""
+    try:
+        content = yaml.safe_load(kubeconfig.read_text())
+    except yaml.MarkedYAMLError as error:
+        where = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
+        raise ValueError(f"it is no YAML{where}") from error
+    if not isinstance(content, dict) or not content.get("current-context"):
+        raise ValueError("it has no current-context")
 
 
 class KubeClient:

@@ -1,0 +1,310 @@
+"""`angarium run` as a process: how it starts, refuses to start, drains, and what a kill -9 leaves behind.
+
+No API server anywhere: deliveries need none.
+"""
+
+import asyncio
+import os
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+from tests.support.angarium import ANGARIUM, Angarium
+from tests.support.fakes import FakeClock
+from tests.support.programs import free_port
+from tests.support.receiver import Answer, Receiver
+
+from angarium.domain.credentials import Credential, token_hash
+from angarium.domain.declarations import Access
+from angarium.domain.ports import Limits, Retention
+from angarium.store import open_store
+
+TOKEN = "a-token-for-tests"
+UNUSABLE = 2
+
+
+def kubeconfig_of(folder: Path) -> Path:
+    """A kubeconfig for an API server that is not there."""
+    path = folder / "kubeconfig"
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "away", "cluster": {"server": f"http://127.0.0.1:{free_port()}"}}],
+        "users": [{"name": "away", "user": {"token": "nobody"}}],
+        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
+        "current-context": "away",
+    }
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+async def admit(database: Path) -> None:
+    """Put a token into the database, as an earlier process with an API server would have left it."""
+    store = open_store(
+        database, limits=Limits(), new_id=lambda at: "msg_never_used", clock=FakeClock(), retention=Retention()
+    )
+    await store.put_credential(Credential("shop", "app", token_hash(TOKEN), Access.READ_WRITE))
+    await store.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def angarium(tmp_path: Path) -> Iterator[Angarium]:
+    """Not started yet; its database knows TOKEN."""
+    asyncio.run(admit(tmp_path / "angarium.db"))
+    with Angarium(tmp_path, kubeconfig=kubeconfig_of(tmp_path)) as angarium:
+        yield angarium
+
+
+def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
+    return subprocess.run(
+        [ANGARIUM, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with one clear line that has all these words."""
+    assert done.returncode == UNUSABLE, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("angarium: ")
+    for word in words:
+        assert word in line
+
+
+def test_an_unknown_variable_is_named() -> None:
+    refuses(run("run", ANGARIUM_MAX_BODDY="1"), "unknown setting ANGARIUM_MAX_BODDY", "--help")
+
+
+def test_a_service_named_angarium_is_no_setting(tmp_path: Path) -> None:
+    links = {"ANGARIUM_PORT": "tcp://10.96.0.7:8080", "ANGARIUM_SERVICE_HOST": "10.96.0.7"}
+    done = run("run", f"--kubeconfig={tmp_path / 'missing'}", **links)
+    refuses(done, "kubeconfig", str(tmp_path / "missing"), "No such file")
+
+
+@pytest.mark.parametrize(
+    "flag, hint",
+    [
+        ("--resync=soon", "30s"),
+        ("--port=70000", "65535"),
+        ("--allow-address=localhost", "127.0.0.1/32"),
+        ("--public-url=angarium", "http://"),
+        ("--namespaces=Shop_1", "namespace"),
+        ("--public-only=perhaps", "true or false"),
+        ("--log-format=xml", "json, text"),
+    ],
+)
+def test_a_malformed_value_is_named_with_what_is_needed(flag: str, hint: str) -> None:
+    refuses(run("run", flag), flag.partition("=")[0], flag.partition("=")[2], hint)
+
+
+def test_a_malformed_variable_is_named() -> None:
+    refuses(run("run", ANGARIUM_DRAIN="ten"), "ANGARIUM_DRAIN='ten'")
+
+
+def test_without_a_cluster_it_says_what_to_do() -> None:
+    refuses(run("run", KUBERNETES_SERVICE_HOST=""), "--kubeconfig", "angarium dev")
+
+
+@pytest.mark.parametrize("text", ["", "not: [yaml", "apiVersion: v1\nkind: Config\n"])
+def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "broken.kubeconfig"
+    file.write_text(text)
+    refuses(run("run", f"--kubeconfig={file}"), "broken.kubeconfig")
+
+
+def refused_database(folder: Path, database: Path, *words: str) -> None:
+    done = run("run", f"--kubeconfig={kubeconfig_of(folder)}", f"--database={database}", "--port=0", "--health-port=0")
+    refuses(done, *words)
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "angarium.db"
+    database.write_bytes(b"This is no database at all, and never was. " * 200)
+    refused_database(tmp_path, database, str(database))
+    assert database.read_bytes().startswith(b"This is no database"), "it is left alone"
+
+
+def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "angarium.db"
+    asyncio.run(admit(database))
+    content = bytearray(database.read_bytes())
+    content[100:4096] = os.urandom(3996)
+    database.write_bytes(content)
+    refused_database(tmp_path, database, "angarium.db")
+
+
+def test_a_database_of_a_newer_version_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "angarium.db"
+    asyncio.run(admit(database))
+    connection = sqlite3.connect(database)
+    connection.execute("PRAGMA user_version = 9999")
+    connection.close()
+    refused_database(tmp_path, database, "9999", "newer")
+
+
+def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    database = tmp_path / "other.db"
+    connection = sqlite3.connect(database)
+    connection.execute("CREATE TABLE notes (text)")
+    connection.close()
+    refused_database(tmp_path, database, "another program")
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    refused_database(tmp_path, tmp_path / "missing" / "angarium.db", "missing", "does not exist")
+
+
+def test_a_second_program_on_the_same_database_is_refused(angarium: Angarium, tmp_path: Path) -> None:
+    angarium.start(ready=False)
+    refused_database(tmp_path, angarium.database, "used by another Angarium", str(angarium.program.pid))
+    assert angarium.health("/livez")[0] == 200
+
+
+def test_a_port_in_use_is_named(receiver: Receiver, tmp_path: Path) -> None:
+    done = run(
+        "run", f"--kubeconfig={kubeconfig_of(tmp_path)}", f"--database={tmp_path / 'angarium.db'}",
+        "--host=127.0.0.1", f"--port={receiver.port}", "--health-host=127.0.0.1", "--health-port=0",
+    )  # fmt: skip
+    refuses(done, str(receiver.port))
+
+
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (["--help"], ["angarium dev", "angarium run", "version"]),
+        (["run", "--help"], ["--kubeconfig FILE", "ANGARIUM_NAMESPACES", "default: 5m"]),
+        (["dev", "--help"], ["PATHS", "--ephemeral", "ANGARIUM_PORT"]),
+    ],
+)
+def test_help_tells_a_newcomer_what_there_is(args: list[str], words: list[str]) -> None:
+    done = run(*args)
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in words:
+        assert word in done.stdout
+
+
+def test_version_is_one_line() -> None:
+    done = run("version")
+    assert done.returncode == 0
+    name, number = done.stdout.split()
+    assert name == "angarium"
+    assert number[0].isdigit()
+
+
+def publish(client: httpx.Client, url: str) -> httpx.Response:
+    return client.post(f"/v2/publish/{url}", content=b"hello")
+
+
+def test_told_to_end_it_lets_a_running_attempt_finish(angarium: Angarium, receiver: Receiver) -> None:
+    angarium.start(ready=False)
+    receiver.answer("/slow", Answer(delay_s=1.5))
+    with angarium.client(TOKEN) as client:
+        message_id = publish(client, receiver.url("/slow")).json()["messageId"]
+        receiver.wait_for(1, path="/slow")
+        os.kill(angarium.program.pid, signal.SIGTERM)
+        refused = await_refusal(client, receiver.url("/refused"))
+        assert refused.status_code == 503
+        assert int(refused.headers["Retry-After"]) > 0
+    assert angarium.program.wait() == 0
+    assert receiver.count("/slow") == 1
+    angarium.start(ready=False)
+    with angarium.client(TOKEN) as client:
+        logs = client.get("/v2/logs", params={"messageId": message_id}).json()["logs"]
+    assert "DELIVERED" in {entry["state"] for entry in logs}, "its end was recorded before the program ended"
+    assert receiver.count("/slow") == 1
+    assert receiver.count("/refused") == 0
+
+
+def await_refusal(client: httpx.Client, url: str) -> httpx.Response:
+    """The signal takes a moment to arrive; what was accepted until then is not lost, and goes elsewhere."""
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        answer = publish(client, url.replace("/refused", "/before"))
+        if answer.status_code != 200:
+            return publish(client, url)
+    raise AssertionError("it goes on accepting")
+
+
+def test_an_attempt_that_outlives_the_grace_is_made_again_after_the_restart(
+    angarium: Angarium, receiver: Receiver
+) -> None:
+    angarium.program.argv.append("--drain=1s")
+    angarium.start(ready=False)
+    receiver.answer("/slow", Answer(ending="hang"), 200)
+    with angarium.client(TOKEN) as client:
+        publish(client, receiver.url("/slow"))
+    receiver.wait_for(1, path="/slow")
+    began = time.monotonic()
+    assert angarium.stop() == 0
+    assert time.monotonic() - began < 8
+    angarium.start(ready=False)
+    _, again = receiver.wait_for(2, path="/slow")
+    assert again.header("Upstash-Retried") == "0"
+
+
+class Publishers:
+    """Some threads that publish as fast as they can, until nobody answers any more."""
+
+    def __init__(self, angarium: Angarium, url: str) -> None:
+        self.accepted: list[str] = []
+        self._angarium, self._url = angarium, url
+        self._some = threading.Condition()
+        self._threads = [threading.Thread(target=self._run) for _ in range(8)]
+        for thread in self._threads:
+            thread.start()
+
+    def await_accepted(self, count: int) -> None:
+        with self._some:
+            assert self._some.wait_for(lambda: len(self.accepted) >= count, timeout=20)
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(20)
+            assert not thread.is_alive()
+
+    def _run(self) -> None:
+        with self._angarium.client(TOKEN) as client:
+            while True:
+                try:
+                    answer = publish(client, self._url)
+                except httpx.TransportError:
+                    return
+                assert answer.status_code == 200, answer.text
+                with self._some:
+                    self.accepted.append(answer.json()["messageId"])
+                    self._some.notify_all()
+
+
+@pytest.mark.parametrize("most", [1, 150, 400])
+def test_what_was_accepted_before_a_kill_is_delivered_after_it(
+    angarium: Angarium, receiver: Receiver, most: int
+) -> None:
+    receiver.answer("/hook", Answer(delay_s=0.05))
+    angarium.start(ready=False)
+    publishers = Publishers(angarium, receiver.url("/hook"))
+    publishers.await_accepted(most)
+    angarium.kill()
+    publishers.join()
+    angarium.start(ready=False)
+
+    def delivered() -> Counter[str | None]:
+        return Counter(request.header("Upstash-Message-Id") for request in receiver.received("/hook"))
+
+    angarium.wait_until(lambda: set(publishers.accepted) <= set(delivered()), "done with what it has accepted")
+    assert max(delivered().values()) <= 2, "a message is sent twice at most: if it was under way at the kill"
