@@ -1,0 +1,141 @@
+"""Secrets and ConfigMaps by name: how often they are read, and what an API server that is away changes."""
+
+import asyncio
+import base64
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+import pytest
+from tests.support.fakes import FakeClock
+
+from angarium.domain.declarations import KeyRef
+from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
+from angarium.kube.client import KubeError, Manifest
+from angarium.kube.references import KubeReferences
+
+KEY = KeyRef("auth", "header")
+PATH = "/api/v1/namespaces/shop/secrets/auth"
+
+
+class FakeApi:
+    """The `get` of a KubeClient over objects by path; `away` is what it raises instead."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Manifest] = {}
+        self.away: KubeError | None = None
+        self.reads: Counter[str] = Counter()
+
+    def secret(self, **values: bytes) -> None:
+        self.objects[PATH] = {"data": {name: base64.b64encode(value).decode() for name, value in values.items()}}
+
+    async def get(self, path: str) -> Manifest:
+        self.reads[path] += 1
+        await asyncio.sleep(0)
+        if self.away is not None:
+            raise self.away
+        if path not in self.objects:
+            raise KubeError(404, "not found")
+        return self.objects[path]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def api() -> FakeApi:
+    return FakeApi()
+
+
+@pytest.fixture
+async def references(clock: FakeClock, api: FakeApi) -> AsyncIterator[KubeReferences]:
+    references = KubeReferences(clock)
+    references.connect(asyncio.get_running_loop(), api)  # type: ignore[arg-type]
+    yield references
+    references.disconnect()
+
+
+async def test_a_value_serves_for_a_minute(references: KubeReferences, api: FakeApi, clock: FakeClock) -> None:
+    api.secret(header=b"one")
+    assert await references.secret("shop", KEY) == b"one"
+    api.secret(header=b"two")
+    clock.advance(timedelta(seconds=59))
+    assert await references.secret("shop", KEY) == b"one"
+    clock.advance(timedelta(seconds=1))
+    assert await references.secret("shop", KEY) == b"two"
+    assert api.reads[PATH] == 2
+
+
+async def test_who_asks_at_once_shares_one_read(references: KubeReferences, api: FakeApi) -> None:
+    api.secret(header=b"one", other=b"two")
+    asked = [references.secret("shop", KEY), references.secret("shop", KeyRef("auth", "other"))] * 10
+    assert set(await asyncio.gather(*asked)) == {b"one", b"two"}
+    assert api.reads[PATH] == 1
+
+
+async def test_what_is_missing_is_looked_for_again_after_15_seconds(
+    references: KubeReferences, api: FakeApi, clock: FakeClock
+) -> None:
+    with pytest.raises(ReferenceMissing, match="'auth' does not exist") as missing:
+        await references.secret("shop", KEY)
+    assert missing.value.reason == "SecretNotFound"
+    api.secret(other=b"two")
+    clock.advance(timedelta(seconds=14))
+    with pytest.raises(ReferenceMissing, match="does not exist"):
+        await references.secret("shop", KEY)
+    clock.advance(timedelta(seconds=1))
+    with pytest.raises(ReferenceMissing, match="has no key 'header'"):
+        await references.secret("shop", KEY)
+    api.secret(header=b"one")
+    clock.advance(timedelta(seconds=15))
+    assert await references.secret("shop", KEY) == b"one"
+    assert api.reads[PATH] == 3
+
+
+@pytest.mark.parametrize("status", [0, 429, 500, 503, 403])
+async def test_while_nothing_can_be_told_the_last_value_serves_for_an_hour(
+    references: KubeReferences, api: FakeApi, clock: FakeClock, status: int
+) -> None:
+    api.secret(header=b"one")
+    await references.secret("shop", KEY)
+    api.away = KubeError(status, "not now")
+    clock.advance(timedelta(minutes=59))
+    assert await references.secret("shop", KEY) == b"one"
+    clock.advance(timedelta(minutes=1))
+    with pytest.raises(ReferenceUnavailable, match="not now"):
+        await references.secret("shop", KEY)
+
+
+async def test_what_was_missing_before_an_outage_is_not_called_missing_in_it(
+    references: KubeReferences, api: FakeApi, clock: FakeClock
+) -> None:
+    with pytest.raises(ReferenceMissing):
+        await references.secret("shop", KEY)
+    api.away = KubeError(0, "connection refused")
+    clock.advance(timedelta(seconds=15))
+    with pytest.raises(ReferenceUnavailable):
+        await references.secret("shop", KEY)
+
+
+async def test_without_an_operator_nothing_can_be_told(clock: FakeClock) -> None:
+    with pytest.raises(ReferenceUnavailable, match="not connected"):
+        await KubeReferences(clock).secret("shop", KEY)
+
+
+async def test_a_config_map_has_text_and_bytes(references: KubeReferences, api: FakeApi) -> None:
+    binary = base64.b64encode(b"\x00\xff").decode()
+    api.objects["/api/v1/namespaces/shop/configmaps/bodies"] = {"data": {"text": "ä"}, "binaryData": {"raw": binary}}
+    assert await references.config_map("shop", KeyRef("bodies", "text")) == "ä".encode()
+    assert await references.config_map("shop", KeyRef("bodies", "raw")) == b"\x00\xff"
+    with pytest.raises(ReferenceMissing, match="ConfigMap 'bodies' has no key 'more'"):
+        await references.config_map("shop", KeyRef("bodies", "more"))
+
+
+async def test_a_namespace_is_forgotten(references: KubeReferences, api: FakeApi) -> None:
+    api.secret(header=b"one")
+    await references.secret("shop", KEY)
+    references.forget_namespace("shop")
+    await references.secret("shop", KEY)
+    assert api.reads[PATH] == 2
