@@ -27,7 +27,7 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def resolve(text: str) -> Scalar:
-    """An unquoted word. Raises ValueError for infinity and not-a-number, which JSON does not have."""
+    """An unquoted word. Raises ValueError for what JSON does not have: infinity, not-a-number, and what is as large."""
     if text in _WORDS:
         return _WORDS[text]
     if _NOT_FINITE.fullmatch(text):
@@ -83,5 +83,10 @@ def fitting(number: float) -> int | float:
 
 
 def whole(number: int) -> int | float:
-    """An integer as it comes back from JSON: a float if 64 bits do not hold it."""
-    return number if -(2**63) <= number < 2**63 else float(number)
+    """An integer as it comes back from JSON: a float if 64 bits do not hold it. ValueError if no float does either."""
+    if -(2**63) <= number < 2**63:
+        return number
+    try:
+        return float(number)
+    except OverflowError as error:
+        raise ValueError("is a number that is too large") from error
