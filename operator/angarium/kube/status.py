@@ -23,6 +23,7 @@ from angarium.kube.pace import Pace
 logger = logging.getLogger(__name__)
 
 CONDITIONS_PER_S = 100
+CONDITIONS_AT_ONCE = 8
 PROGRESS_PER_S = 20
 PROGRESS_EVERY_S = 10.0
 PROGRESS_SETTLE_S = 0.5
@@ -36,17 +37,24 @@ Status = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The status that stands in the cluster, in short: the conditions, and a digest of the whole."""
+    """The status that stands in the cluster, in short: the conditions, and a digest of the whole.
+
+    One is kept for every object, so the conditions are kept as JSON: a third of the memory.
+    """
 
     uid: str
-    conditions: list[Status]
+    encoded: bytes
     digest: bytes
 
     @classmethod
     def of(cls, manifest: Manifest) -> "Standing":
         status = manifest.get("status") or {}
         uid = str(manifest.get("metadata", {}).get("uid", ""))
-        return cls(uid, list(status.get("conditions") or []), _digest(status))
+        return cls(uid, json.dumps(status.get("conditions") or []).encode(), _digest(status))
+
+    @property
+    def conditions(self) -> list[Status]:
+        return list(json.loads(self.encoded))
 
 
 @dataclass(slots=True)
@@ -140,19 +148,34 @@ class StatusWriter:
         for ref in batch:
             del self._touched[ref]
         try:
+            flipped: list[tuple[_Known, ObjectRef, Desired]] = []
             for ref, desired in (await self._desired(batch)).items():
                 known = self._known.get(ref)
                 if known is None:
                     continue
                 if desired.status.get("conditions") != known.standing.conditions:
-                    await self._conditions_pace.wait()
-                    await self._write(known, ref, desired)
+                    flipped.append((known, ref, desired))
                 elif _digest(desired.status) not in (known.written, known.standing.digest):
                     self._note_progress(known, ref, desired)
+            await self._write_conditions(flipped)
         except BaseException:
             self._touched.update(dict.fromkeys(batch))
             raise
         await self._write_progress()
+
+    async def _write_conditions(self, flipped: Iterable[tuple[_Known, ObjectRef, Desired]]) -> None:
+        """In order and at their pace, a few under way at once: a slow API server must not be what sets the pace."""
+        waiting = iter(flipped)
+
+        async def write_some() -> None:
+            for known, ref, desired in waiting:
+                await self._conditions_pace.wait()
+                await self._write(known, ref, desired)
+
+        ended = await asyncio.gather(*(write_some() for _ in range(CONDITIONS_AT_ONCE)), return_exceptions=True)
+        for error in ended:
+            if error is not None:
+                raise error
 
     def _note_progress(self, known: _Known, ref: ObjectRef, desired: Desired) -> None:
         if ref not in self._progress:

@@ -31,6 +31,19 @@ class ForeverBackoffs:
             yield 10
 
 
+class NoDiffs(kopf.DiffBaseStorage):
+    """Kopf copies every object of every event for a diff that only handlers of changes would read."""
+
+    def build(self, *, body: kopf.Body, extra_fields: object = None) -> kopf.BodyEssence:
+        return kopf.BodyEssence()
+
+    def fetch(self, *, body: kopf.Body) -> None:
+        return None
+
+    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
+        return None
+
+
 class Watch:
     """One run of Kopf, made in the loop that owns it and started once.
 
@@ -102,8 +115,11 @@ def _settings() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     settings.posting.enabled = False
     settings.scanning.disabled = True  # else it wants to watch CRDs and namespaces, which no namespaced Role grants
+    settings.persistence.diffbase_storage = NoDiffs()
+    # Few at once, gone at once, listed in small pieces: Kopf keeps whatever it has listed and not yet handled.
     settings.queueing.worker_limit = 50
-    settings.queueing.idle_timeout = 0.05
+    settings.queueing.idle_timeout = 0.005
+    settings.watching.chunk_size = 100
     settings.networking.error_backoffs = ForeverBackoffs()
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 330
