@@ -8,7 +8,7 @@ from itertools import islice
 
 from angarium.domain.declarations import Endpoint, Kind
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
-from angarium.store.intake import SQL, Room
+from angarium.store.intake import SQL
 from angarium.store.journal import log_row
 from angarium.store.rows import message_of, spec_of
 from angarium.store.times import from_ms, to_ms
@@ -44,30 +44,33 @@ def _choose(tx: Transaction, grant: LeaseGrant, now: datetime, turns: Turns) -> 
     lanes: defaultdict[str, list[str]] = defaultdict(list)
     for row in tx.rows(SQL["due_lanes"], now=to_ms(now), closed=json_array(grant.closed_lanes)):
         lanes[row["namespace"]].append(row["lane"])
-    room = Room(grant)
-    page = 1 + grant.room // max(1, sum(map(len, lanes.values())))
-    waiting = {
-        namespace: merge(*(_due(tx, lane, now, page) for lane in islice(lanes[namespace], grant.room)))
-        for namespace in turns.order(lanes)
-    }
+    page = min(grant.lane_room, 1 + grant.room // max(1, sum(map(len, lanes.values()))))
+
+    def due(lane: str) -> Iterator[tuple[int, int]]:
+        # Cut off here: a lane's backlog is not to be read past what the lane may take.
+        return islice(_due(tx, lane, now, page), grant.lane_room)
+
+    waiting = {namespace: merge(*map(due, lanes[namespace][: grant.room])) for namespace in turns.order(lanes)}
     seqs: list[int] = []
-    while waiting and room.left > 0:
+    while waiting:
         for namespace in list(waiting):
+            if len(seqs) == grant.room:
+                return seqs
             found = next(waiting[namespace], None)
             if found is None:
                 del waiting[namespace]
-            elif room.take(found[2]):
+            else:
                 seqs.append(found[1])
                 turns.served(namespace)
     return seqs
 
 
-def _due(tx: Transaction, lane: str, now: datetime, page: int) -> Iterator[tuple[int, int, str]]:
-    """(due, seq, lane) in order, read page by page so that many lanes at once cost little."""
+def _due(tx: Transaction, lane: str, now: datetime, page: int) -> Iterator[tuple[int, int]]:
+    """(due, seq) in order, read page by page so that many lanes at once cost little."""
     due_ms, seq = 0, 0
     while rows := tx.rows(SQL["due_of_lane"], lane=lane, now=to_ms(now), due_ms=due_ms, seq=seq, most=page):
         for due_ms, seq in rows:
-            yield due_ms, seq, lane
+            yield due_ms, seq
 
 
 def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetime) -> list[Leased]:

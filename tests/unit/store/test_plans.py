@@ -2,12 +2,16 @@
 
 import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.support.fakes import START, FakeClock
+from tests.support.stores import SECOND, accepted, grant, ids, publication
 
-from angarium.store import history
+from angarium.domain.ports import Limits, Retention
+from angarium.store import history, open_store
 from angarium.store.connection import open_writer
 from angarium.store.intake import SQL as MESSAGES
 from angarium.store.statements import file_names, load
@@ -58,6 +62,20 @@ def test_a_claim_reads_waiting_messages_in_order(connection: sqlite3.Connection)
     steps = plan(connection, MESSAGES["due_of_lane"])
     assert any("INDEX messages_waiting (lane=? AND due_ms" in step for step in steps), steps
     assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
+async def test_a_claim_reads_no_more_of_a_backlog_than_the_lane_may_take() -> None:
+    store = open_store(None, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
+    await accepted(store, *(publication(f"https://old.test/{n}") for n in range(2000)))
+    later = publication("https://new.test/", created_at=START + SECOND)
+    await accepted(store, later)
+    read: list[str] = []
+    store._connection.set_trace_callback(read.append)
+    claim = await store.claim(grant(50, lane_room=10), START + SECOND)
+    store._connection.set_trace_callback(None)
+    assert Counter(one.lane for one in claim.leased) == {"shop/old.test": 10, "shop/new.test": 1}
+    assert len([sql for sql in read if sql.startswith("SELECT due_ms, seq FROM messages")]) <= 4
+    await store.close()
 
 
 def test_the_next_due_time_is_the_first_of_an_index(connection: sqlite3.Connection) -> None:
