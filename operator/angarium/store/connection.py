@@ -1,5 +1,6 @@
 """Opens connections to the database file as the store needs them."""
 
+import os
 import sqlite3
 from pathlib import Path
 
@@ -20,6 +21,7 @@ def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
 
     `durable`: every commit reaches the disk before it returns (synchronous=FULL). Raises StoreUnusable.
     """
+    _create(path)
     try:
         connection = _connect(path, _WRITER_CACHE_KIB)
         connection.execute("PRAGMA journal_mode = WAL")
@@ -41,6 +43,14 @@ def open_reader(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     return connection
+
+
+def _create(path: Path) -> None:
+    """A new file is its owner's alone, for it holds signing keys; SQLite gives the files beside it the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as error:
+        raise StoreUnusable(f"cannot open the database {path}: {error.strerror}; check its owner and mode") from error
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:

@@ -37,6 +37,10 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
+def modes(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
+
+
 async def test_a_second_opener_is_told_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     store = opened(path)
@@ -55,6 +59,21 @@ def test_another_process_has_it_until_it_is_killed(tmp_path: Path) -> None:
         holder.kill()
         holder.wait()
     asyncio.run(opened(path).close())
+
+
+async def test_a_new_database_is_its_owners_alone(tmp_path: Path) -> None:
+    store = opened(tmp_path / "a.db")
+    await store.accept([publication()], None)
+    assert modes(tmp_path) == dict.fromkeys(("a.db", "a.db-wal", "a.db-shm", "a.db.lock"), 0o600)
+    await store.close()
+
+
+async def test_the_mode_of_a_database_that_exists_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    await opened(path).close()
+    path.chmod(0o660)
+    await opened(path).close()
+    assert modes(tmp_path)["a.db"] == 0o660
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
