@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from tests.cluster.conftest import await_established
 from tests.support.api_proxy import ApiProxy
 from tests.support.cluster import ROOT, apply, delete, documents_of, find, wait_for
@@ -92,6 +93,7 @@ def test_the_rights_of_one_namespace_are_not_enough_for_the_whole_cluster(
         assert "deploy/rbac/clusterrole.yaml" in told
 
 
+@pytest.mark.thorough
 def test_a_refused_status_is_written_once_it_is_allowed(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
