@@ -83,9 +83,10 @@ class _Ledger:
         namespace, now_ms, url = outcome.leased.message.namespace, self._now_ms, attempt.url
         if outcome.result is Result.DELIVERED:
             return [log_row(namespace, seq, now_ms, LogState.DELIVERED, url)]
-        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, error_text(attempt), attempt.response)
+        why = error_text(attempt)
+        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, why, attempt.response)
         if outcome.result is Result.FAILED:
-            return [error, log_row(namespace, seq, now_ms, LogState.FAILED, url)]
+            return [error, error_row(namespace, seq, now_ms, LogState.FAILED, url, why)]
         next_ms = due_to_ms(outcome.next_at) if outcome.next_at else None
         return [error, log_row(namespace, seq, now_ms, LogState.RETRY, url, next_ms)]
 

@@ -239,7 +239,7 @@ class TestLeases:
         (item,) = await leased(store, publication())
         clock.advance(20 * SECOND)
         lost = replace(item, lease=item.lease + 7)
-        assert await store.renew([lost, item], clock.monotonic() + 30) == [False, True]
+        assert await store.renew([lost, item], clock.monotonic() + 30) == [None, item]
         clock.advance(20 * SECOND)
         assert (await store.claim(grant(until=2000.0), clock.now())).leased == ()
 
@@ -287,6 +287,8 @@ class TestRecord:
             LogState.ERROR,
             LogState.FAILED,
         ]
+        last, error = (await store.log(HistoryFilter(NS))).items[:2]
+        assert last.error == error.error == "Timeout: no answer within 30s"
         (letter,) = (await store.dead_letters(HistoryFilter(NS))).items
         assert (letter.message, letter.url, letter.created_at) == (item.message, URL, START + SECOND)
         assert letter.error == "Timeout: no answer within 30s" and letter.response is None
