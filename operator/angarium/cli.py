@@ -43,7 +43,21 @@ def _options(defaults: Settings, leave_out: set[str]) -> Callable[[Callable[...,
     return decorate
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class OneLine(click.Group):
+    """Wrong usage is told in one line too, like everything else that keeps the program from starting."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        try:
+            return super().main(*args, **{**extra, "standalone_mode": False})
+        except click.exceptions.NoArgsIsHelpError as error:
+            error.show()
+        except click.UsageError as error:
+            where = error.ctx.command_path if error.ctx else "angarium"
+            click.echo(f"angarium: {error.format_message().rstrip('.')}; `{where} --help` says what there is", err=True)
+        sys.exit(EXIT_UNUSABLE)
+
+
+@click.group(cls=OneLine, context_settings={"help_option_names": ["-h", "--help"]})
 def main() -> None:
     """Angarium: HTTP messages and schedules, delivered at least once, compatible with the QStash SDKs.
 

@@ -91,6 +91,20 @@ def test_an_unknown_variable_is_named() -> None:
     refuses(run("run", ANGARIUM_MAX_BODDY="1"), "unknown setting ANGARIUM_MAX_BODDY", "--help")
 
 
+@pytest.mark.parametrize(
+    "args, words",
+    [
+        (("run", "--max-boddy=1"), ("--max-boddy", "angarium run --help")),
+        (("run", "--port"), ("--port", "argument")),
+        (("dev", "--namespaces=shop"), ("--namespaces", "angarium dev --help")),
+        (("rnu",), ("rnu", "angarium --help")),
+        (("run", "folder"), ("folder",)),
+    ],
+)
+def test_wrong_usage_is_named(args: tuple[str, ...], words: tuple[str, ...]) -> None:
+    refuses(run(*args), *words)
+
+
 def test_a_service_named_angarium_is_no_setting(tmp_path: Path) -> None:
     links = {"ANGARIUM_PORT": "tcp://10.96.0.7:8080", "ANGARIUM_SERVICE_HOST": "10.96.0.7"}
     done = run("run", f"--kubeconfig={tmp_path / 'missing'}", **links)
