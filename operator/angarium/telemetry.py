@@ -13,7 +13,15 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from angarium.domain.messages import Outcome, Result
-from angarium.domain.notices import Accepted, AttemptEnded, EndpointOrphansFailed, Notice, RunFailed, RunStarted
+from angarium.domain.notices import (
+    Accepted,
+    AttemptEnded,
+    EndpointOrphansFailed,
+    MembersMissing,
+    Notice,
+    RunFailed,
+    RunStarted,
+)
 from angarium.domain.notices import SlotsSkipped as Skipped
 
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
@@ -27,6 +35,7 @@ class Metrics:
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
         self._accepted = self._counter("messages_accepted", "Messages stored.")
+        self._missing = self._counter("topic_members_missing", "Members left out because their Endpoint is missing.")
         self._attempts = self._counter("attempts", "Attempts by outcome (delivered, retry …).", "outcome")
         self._runs = self._counter("schedule_runs", "Runs of Schedules: started, failed.", "result")
         self._skipped = self._counter("schedule_slots_skipped", "Slots that will never run.", "reason")
@@ -65,6 +74,8 @@ class Metrics:
             match notice:
                 case Accepted():
                     self._accepted.inc()
+                case MembersMissing(endpoints=endpoints):
+                    self._missing.inc(len(endpoints))
                 case AttemptEnded(outcome):
                     self._attempt(outcome)
                 case RunStarted(lag_s=lag_s):

@@ -20,6 +20,15 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
+class MembersMissing:
+    """A publication to a Topic left out these Endpoints, which its list names and which do not exist."""
+
+    namespace: str
+    topic: str
+    endpoints: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class AttemptEnded:
     """A lease ended, with or without an attempt, and that was recorded."""
 
@@ -78,6 +87,7 @@ class CatalogChanged:
 
 Notice = (
     Accepted
+    | MembersMissing
     | AttemptEnded
     | RunStarted
     | RunFailed

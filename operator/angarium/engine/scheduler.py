@@ -10,7 +10,15 @@ from datetime import datetime, timedelta
 from angarium.domain.errors import ReferenceUnavailable, StoreError, StoreFull
 from angarium.domain.firing import DueSchedule, Fired
 from angarium.domain.messages import Leased
-from angarium.domain.notices import ClockReset, Notice, Observer, RunFailed, RunStarted, SlotsSkipped
+from angarium.domain.notices import (
+    ClockReset,
+    MembersMissing,
+    Notice,
+    Observer,
+    RunFailed,
+    RunStarted,
+    SlotsSkipped,
+)
 from angarium.domain.ports import Clock, Dispatch, ScheduleStore
 
 from .decisions import Decision, Decisions
@@ -147,6 +155,9 @@ class Scheduler:
             if result.acceptance is not None:
                 lag_s = max(0.0, (now - decision.due_at[result.run.id]).total_seconds())
                 yield RunStarted(result.run, tuple(message.id for message in result.acceptance.messages), lag_s)
+                if result.acceptance.missing:
+                    topic = result.acceptance.messages[0].topic or ""
+                    yield MembersMissing(ref.namespace, topic, result.acceptance.missing)
             elif result.problem is not None:
                 yield RunFailed(result.run, *result.problem)
         forbidden = sum(result.forbidden for result in fired.runs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from angarium.domain.errors import AngariumError
 from angarium.domain.messages import Acceptance, Leased, Publication
-from angarium.domain.notices import Accepted, Notice, Observer
+from angarium.domain.notices import Accepted, MembersMissing, Notice, Observer
 from angarium.domain.ports import Dispatch, MessageStore
 from angarium.service.grouping import Group
 
@@ -67,6 +67,11 @@ class Publishing:
             Accepted(message, url)
             for acceptance in accepted
             for message, url in zip(acceptance.messages, acceptance.urls, strict=True)
+        ]
+        notices += [
+            MembersMissing(acceptance.messages[0].namespace, acceptance.messages[0].topic or "", acceptance.missing)
+            for acceptance in accepted
+            if acceptance.missing
         ]
         for observer in self._observers:
             observer.notice(notices)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import pytest
 from tests.support.fakes import START, FakeClock, FakeDispatch, FakeReferences, Recorder
-from tests.support.stores import URL, changed, endpoint, ids, schedule
+from tests.support.stores import URL, changed, endpoint, ids, schedule, topic
 from tests.support.waiting import until
 
 from angarium.domain import slots
@@ -26,7 +26,7 @@ from angarium.domain.declarations import (
 from angarium.domain.errors import StoreError
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.messages import LeaseGrant, Trigger
-from angarium.domain.notices import ClockReset, RunFailed, RunStarted, SlotsSkipped
+from angarium.domain.notices import ClockReset, MembersMissing, RunFailed, RunStarted, SlotsSkipped
 from angarium.domain.ports import Limits, Retention, Store
 from angarium.engine.decisions import Decisions
 from angarium.engine.scheduler import Scheduler
@@ -210,6 +210,14 @@ async def test_a_missing_endpoint_fails_the_run_and_consumes_the_slot(stage: Sta
     await stage.declare(endpoint())
     await stage.pass_time(MINUTE)
     assert stage.fired() == [START + 2 * MINUTE]
+
+
+async def test_members_that_do_not_exist_are_told(stage: Stage) -> None:
+    to_topic = schedule(destination=Destination(topic="orders"))
+    await stage.declare(endpoint(), topic("orders", "billing", "audit"), to_topic)
+    await stage.pass_time(MINUTE)
+    assert len(stage.told.of(RunStarted)) == 1
+    assert stage.told.of(MembersMissing) == [MembersMissing("shop", "orders", ("audit",))]
 
 
 async def test_a_body_from_a_config_map_is_read_when_the_slot_fires(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from angarium.domain.declarations import Destination
 from angarium.domain.errors import AngariumError, NotFound, StoreFull
 from angarium.domain.fanout import expand
 from angarium.domain.messages import Acceptance, Leased, LeaseGrant, Publication
+from angarium.domain.notices import Accepted, MembersMissing
 from angarium.service.publishing import TOPIC_ROOM, Draining, Publishing
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
@@ -85,6 +87,26 @@ async def test_one_refusal_does_not_touch_the_others() -> None:
     assert isinstance(answers[1], Acceptance)
     assert dispatch.granted[0].room == TOPIC_ROOM + 1
     assert len(watcher.notices) == 1
+
+
+class LeavingOut(Accepting):
+    """Every publication is one to a Topic of which a listed Endpoint does not exist."""
+
+    async def accept(
+        self, publications: Sequence[Publication], grant: LeaseGrant
+    ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
+        answers, leased = await super().accept(publications, grant)
+        accepted = [answer for answer in answers if isinstance(answer, Acceptance)]
+        of_topic = [(replace(one.messages[0], topic="orders"),) for one in accepted]
+        return [Acceptance(messages, ("https://e.test/",), ("audit",)) for messages in of_topic], leased
+
+
+async def test_members_that_do_not_exist_are_told() -> None:
+    watcher = Watcher()
+    await publishing(LeavingOut(), Dispatch(room=1), watcher).publish(to_url(1))
+    accepted, missing = watcher.notices
+    assert isinstance(accepted, Accepted)
+    assert missing == MembersMissing("shop", "orders", ("audit",))
 
 
 async def test_room_is_given_back_when_the_store_fails() -> None:
