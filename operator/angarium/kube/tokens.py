@@ -184,7 +184,7 @@ class TokenSecrets:
     async def _keys_of(self, namespace: str, found: list[_Found]) -> SigningKeys:
         """The pair in force: the store's, else the oldest adopted Secret's, else one of ours, else a new one."""
         for one in sorted(found, key=lambda one: one.age_order):
-            if one.keys is not None:
+            if one.keys is not None and (one.ours or one.complete):
                 return await self._store.put_signing_keys(namespace, one.keys, replace=False)
         return await self._keys.signing_keys(namespace)
 

@@ -1,0 +1,168 @@
+"""What a pass over Tokens does when something comes in between; what it makes of Secrets, cluster tests show."""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pytest
+from tests.support.fakes import FakeCredentials
+from tests.support.resources import declared_of
+
+from angarium.domain.credentials import Credential, SigningKeys, token_hash
+from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.ports import Version
+from angarium.kube.client import KubeError, Manifest
+from angarium.kube.reconciler import version
+from angarium.kube.tokens import CURRENT, NEXT, TOKEN, TokenSecrets
+from angarium.service.keys import Keys
+
+OURS = SigningKeys("sig_ours_now", "sig_ours_next")
+
+
+@dataclass
+class FakeStore(FakeCredentials):
+    """Tokens beside their credentials; `revoked_meanwhile` are deleted just before their credential is stored."""
+
+    tokens: dict[ObjectRef, Declared] = field(default_factory=dict)
+    revoked_meanwhile: set[str] = field(default_factory=set)
+    puts: int = 0
+
+    async def catalog(self, kind: Kind, namespace: str | None = None) -> list[Declared]:
+        return list(self.tokens.values())
+
+    async def known(self, ref: ObjectRef) -> Version | None:
+        return version(self.tokens[ref]) if ref in self.tokens else None
+
+    async def put_credential(self, credential: Credential) -> None:
+        self.puts += 1
+        if credential.name in self.revoked_meanwhile:
+            del self.tokens[ObjectRef(Kind.TOKEN, credential.namespace, credential.name)]
+        await super().put_credential(credential)
+
+
+@dataclass
+class FakeApi:
+    """Secrets by path; `refusals` are raised for whatever is asked about a path."""
+
+    secrets: dict[str, Manifest] = field(default_factory=dict)
+    refusals: dict[str, KubeError] = field(default_factory=dict)
+
+    async def get(self, path: str) -> Manifest:
+        self._check(path)
+        if path not in self.secrets:
+            raise KubeError(404, "not found")
+        return self.secrets[path]
+
+    async def create(self, path: str, body: Manifest) -> Manifest:
+        where = f"{path}/{body['metadata']['name']}"
+        self._check(where)
+        metadata = {**body["metadata"], "creationTimestamp": "2026-03-01T12:00:00Z", "resourceVersion": "1"}
+        self.secrets[where] = {**body, "metadata": metadata}
+        return self.secrets[where]
+
+    def _check(self, path: str) -> None:
+        if path in self.refusals:
+            raise self.refusals[path]
+
+    def foreign(self, name: str, **values: bytes) -> None:
+        data = {key: base64.b64encode(value).decode() for key, value in values.items()}
+        self.secrets[path_of(name)] = {"metadata": {"name": name}, "data": data}
+
+
+def path_of(secret: str, namespace: str = "shop") -> str:
+    return f"/api/v1/namespaces/{namespace}/secrets/{secret}"
+
+
+class Scene:
+    """A namespace with Tokens of these names, whose Secrets are named like them."""
+
+    def __init__(self, *names: str) -> None:
+        self.api, self.store = FakeApi(), FakeStore(keys={"shop": OURS})
+        self.changed: list[ObjectRef] = []
+        for name in names:
+            self.declare(name)
+        keys = Keys(self.store, lambda size: b"k" * size)
+        self.secrets = TokenSecrets(
+            self.api,  # type: ignore[arg-type]
+            self.store,  # type: ignore[arg-type]
+            keys,
+            "http://angarium.test",
+            self.changed.extend,
+            self.not_replaced,
+        )
+
+    async def not_replaced(self) -> bool:
+        return False
+
+    def declare(self, name: str, namespace: str = "shop") -> None:
+        declared = declared_of("Token", {"secretName": name}, name=name, namespace=namespace, uid=f"uid-{name}")
+        self.store.tokens[declared.ref] = declared
+
+    def reasons(self) -> Mapping[str, list[str]]:
+        refs = self.store.tokens
+        return {ref.name: [problem.reason for problem in self.secrets.outcome(ref)[1]] for ref in refs}
+
+    def admits(self, text: str) -> bool:
+        return token_hash(text) in {credential.hash for credential in self.store.held.values()}
+
+
+async def test_a_token_deleted_during_the_pass_stays_revoked() -> None:
+    scene = Scene("gone", "stays")
+    scene.store.revoked_meanwhile = {"gone"}
+    await scene.secrets.reconcile()
+    assert {name for _, name in scene.store.held} == {"stays"}
+
+
+async def test_a_pass_without_changes_writes_nothing() -> None:
+    scene = Scene("one", "two")
+    await scene.secrets.reconcile()
+    puts, made = scene.store.puts, dict(scene.api.secrets)
+    scene.changed.clear()
+    await scene.secrets.reconcile()
+    assert (scene.store.puts, scene.api.secrets, scene.changed) == (puts, made, [])
+
+
+@pytest.mark.parametrize("status, reason", [(403, "SecretUnreadable"), (422, "SecretUnreadable")])
+async def test_what_is_refused_for_one_token_does_not_hold_back_the_others(status: int, reason: str) -> None:
+    scene = Scene("a", "b", "c")
+    scene.api.refusals[path_of("b")] = KubeError(status, "no")
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"a": [], "b": [reason], "c": []}
+    assert {name for _, name in scene.store.held} == {"a", "c"}
+    scene.api.refusals.clear()
+    await scene.secrets.reconcile()
+    assert scene.reasons()["b"] == []
+
+
+async def test_an_api_server_that_is_away_says_nothing_of_any_token() -> None:
+    scene = Scene("a")
+    await scene.secrets.reconcile()
+    scene.api.refusals[path_of("a")] = KubeError(0, "connection refused")
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"a": []}
+    assert len(scene.store.held) == 1
+
+
+async def test_a_secret_that_is_not_adopted_gives_no_keys() -> None:
+    scene = Scene("keys-only")
+    scene.store.keys.clear()
+    scene.api.foreign("keys-only", **{CURRENT: b"sig_theirs", NEXT: b"sig_theirs_next"})
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"keys-only": ["SecretConflict"]}
+    assert scene.store.keys["shop"].current != "sig_theirs"
+
+
+@pytest.mark.parametrize("text", [b"", b"two words", b"line\n", b"\xff", "ä".encode()])
+async def test_a_text_that_no_header_can_carry_admits_nobody(text: bytes) -> None:
+    scene = Scene("odd", "plain")
+    scene.api.foreign("odd", **{TOKEN: text, CURRENT: OURS.current.encode(), NEXT: OURS.next.encode()})
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"odd": ["SecretConflict"], "plain": []}
+
+
+async def test_an_adopted_text_is_let_in() -> None:
+    scene = Scene("sealed")
+    scene.api.foreign("sealed", **{TOKEN: b"text", CURRENT: OURS.current.encode(), NEXT: OURS.next.encode()})
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"sealed": []}
+    assert scene.admits("text")
