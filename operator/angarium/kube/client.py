@@ -71,8 +71,8 @@ async def configuration(kubeconfig: Path | None) -> Configuration:
     except (ConfigException, OSError, LookupError, TypeError, ValueError) as error:  # what a malformed file may cause
         where = f"the kubeconfig {kubeconfig}" if kubeconfig else "a pod's service account"
         raise SettingsError(
-            f"cannot reach Kubernetes with {where}: {str(error).rstrip('.')}. Run inside a cluster, or give --kubeconfig FILE; "
-            "without any cluster use `angarium dev`"
+            f"cannot reach Kubernetes with {where}: {str(error).rstrip('.')}. Run inside a cluster, "
+            "or give --kubeconfig FILE; without any cluster use `angarium dev`"
         ) from error
     return config
 
