@@ -24,7 +24,7 @@ from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Kind
-from angarium.domain.errors import SettingsError
+from angarium.domain.errors import SettingsError, StoreError
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.notices import Notice, Observer
 from angarium.domain.ports import Clock, Limits, References, Retention, Sender, Store
@@ -97,10 +97,12 @@ class DeliveryPlane:
         self._owner = secrets.token_hex(8)
         self._sender = sender or AiohttpSender(policy, settings.max_response)
         self._outcomes = Outcomes(store, observers, clock)
+        jitter = settings.retry_jitter / 100
+        attempts = Attempts(self._sender, references, base.keys, clock, retry_jitter=jitter)
         self.dispatcher = Dispatcher(
             owner=self._owner,
             store=store,
-            perform=Attempts(self._sender, references, base.keys, clock).perform,
+            perform=attempts.perform,
             outcomes=self._outcomes,
             clock=clock,
             settings=DispatchSettings(capacity=settings.in_flight, per_lane=settings.in_flight_per_host),
@@ -227,7 +229,8 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
     async with foundation(settings, None if ephemeral else settings.database) as base:
         await ensure_users(base.store)
         references = FileReferences()
-        plane = DeliveryPlane(base, references, AddressPolicy(allow=(*settings.allow_address, *LOOPBACK)))
+        policy = AddressPolicy(allow=(*settings.allow_address, *LOOPBACK), allow_private=not settings.public_only)
+        plane = DeliveryPlane(base, references, policy)
         catalog = Catalog(base.store, [base.audience], [plane.scheduler, plane.dispatcher], base.clock)
         with closing(Console(sys.stdout)) as console:
             files = ManifestFiles(
@@ -282,7 +285,15 @@ async def health(
     base: Foundation, live: Callable[[], list[str]], ready: Callable[[], list[str]]
 ) -> AsyncIterator[tuple[HealthServer, int]]:
     """/livez, /readyz and /metrics on their own port, which is yielded too."""
-    server = HealthServer(live, ready, base.metrics.text)
+
+    async def exposition() -> bytes:
+        try:
+            base.metrics.show(await base.store.backlog())
+        except StoreError as error:
+            logger.warning("metrics show what the store held before: %s", error)
+        return base.metrics.text()
+
+    server = HealthServer(live, ready, exposition)
     port = await server.start(base.settings.health_host, base.settings.health_port)
     try:
         yield server, port

@@ -112,6 +112,9 @@ class Settings:
     in_flight_per_host: int = _setting(
         100, _integer(1, 100_000), "The most requests at once to one destination host.", "NUMBER"
     )
+    retry_jitter: int = _setting(
+        0, _integer(0, 100), "How much longer a retry may wait, at random, in percent of its delay.", "PERCENT"
+    )
     public_only: bool = _setting(False, _boolean, "Refuse destinations in private address ranges.", "BOOLEAN")
     allow_address: Networks = _setting(
         (), _networks, "Ranges that may be called although they are refused otherwise, e.g. 127.0.0.1/32.", "RANGES"

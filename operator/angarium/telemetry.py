@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from angarium.domain.declarations import Kind
 from angarium.domain.messages import Outcome, Result
 from angarium.domain.notices import (
     Accepted,
@@ -23,6 +24,7 @@ from angarium.domain.notices import (
     RunStarted,
 )
 from angarium.domain.notices import SlotsSkipped as Skipped
+from angarium.domain.views import Backlog
 
 LAG_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600)
 
@@ -50,6 +52,16 @@ class Metrics:
             buckets=LAG_BUCKETS,
         )
 
+        self._waiting = self._gauge("messages_waiting", "Messages that wait for their first or next attempt.")
+        self._dead_letters = self._gauge("dead_letters", "Messages in the dead letter queue.")
+        self._next_due = self._gauge(
+            "next_due_timestamp_seconds", "When the first of the waiting messages is due; 0 if none waits."
+        )
+        self._declared = self._gauge("declared_objects", "Declared objects by kind.", "kind")
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"angarium_{name}", text, labels, registry=self._registry)
+
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(f"angarium_{name}", text, labels, registry=self._registry)
 
@@ -59,11 +71,15 @@ class Metrics:
 
     def counters(self, texts: Mapping[str, str], read: Figures) -> None:
         """Counts that somebody else keeps: `read` gives them by name."""
-        self._registry.register(_Read(texts, read, CounterMetricFamily))
+        self._registry.register(_Read(texts, read))
 
-    def gauges(self, texts: Mapping[str, str], read: Figures) -> None:
-        """Gauges that somebody else keeps, read together."""
-        self._registry.register(_Read(texts, read, GaugeMetricFamily))
+    def show(self, backlog: Backlog) -> None:
+        """What the store holds now."""
+        self._waiting.set(backlog.waiting)
+        self._dead_letters.set(backlog.dead_letters)
+        self._next_due.set(backlog.oldest_due.timestamp() if backlog.oldest_due else 0)
+        for kind in Kind:
+            self._declared.labels(kind.value).set(backlog.by_kind.get(kind.value, 0))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -95,17 +111,14 @@ class Metrics:
 
 
 class _Read(Collector):
-    def __init__(
-        self, texts: Mapping[str, str], read: Figures, family: type[CounterMetricFamily] | type[GaugeMetricFamily]
-    ) -> None:
+    def __init__(self, texts: Mapping[str, str], read: Figures) -> None:
         self._texts = texts
         self._read = read
-        self._family = family
 
     def collect(self) -> Iterable[Metric]:
         figures = self._read()
         for name, text in self._texts.items():
-            yield self._family(f"angarium_{name}", text, value=figures.get(name, 0))
+            yield CounterMetricFamily(f"angarium_{name}", text, value=figures.get(name, 0))
 
 
 class AttemptLog:

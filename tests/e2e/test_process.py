@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,6 +26,7 @@ from tests.support.receiver import Answer, Receiver
 from angarium.domain.credentials import Credential, token_hash
 from angarium.domain.declarations import Access
 from angarium.domain.ports import Limits, Retention
+from angarium.files.users import DEFAULT_USER
 from angarium.store import open_store
 
 TOKEN = "a-token-for-tests"
@@ -270,6 +272,46 @@ def test_an_attempt_that_outlives_the_grace_is_made_again_after_the_restart(
     angarium.start(ready=False)
     _, again = receiver.wait_for(2, path="/slow")
     assert again.header("Upstash-Retried") == "0"
+
+
+def log_of(client: httpx.Client, state: str) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = client.get("/v2/logs", params={"state": state}).json()["logs"]
+    return entries
+
+
+def test_jitter_lengthens_retries(angarium: Angarium, receiver: Receiver) -> None:
+    angarium.program.argv.append("--retry-jitter=100")
+    angarium.start(ready=False)
+    receiver.answer("/fails", 500)
+    with angarium.client(TOKEN) as client:
+        for _ in range(10):
+            client.post(f"/v2/publish/{receiver.url('/fails')}", headers={"Upstash-Retry-Delay": "60000"})
+        angarium.wait_until(lambda: len(log_of(client, "RETRY")) == 10, "done with the first attempts")
+        waits = sorted(entry["nextDeliveryTime"] - entry["time"] for entry in log_of(client, "RETRY"))
+    assert 59_000 < waits[0] < waits[-1] <= 120_000
+    assert waits[-1] > 63_000, "ten times less than 5 percent is next to impossible"
+
+
+def test_metrics_show_what_the_store_holds(angarium: Angarium, receiver: Receiver) -> None:
+    angarium.start(ready=False)
+    receiver.answer("/fails", 500)
+    with angarium.client(TOKEN) as client:
+        client.post(f"/v2/publish/{receiver.url('/later')}", headers={"Upstash-Delay": "1h"})
+        client.post(f"/v2/publish/{receiver.url('/fails')}", headers={"Upstash-Retries": "0"})
+        angarium.wait_until(lambda: angarium.metric("angarium_dead_letters") == 1, "done with what fails")
+    assert angarium.metric("angarium_messages_waiting") == 1
+    assert angarium.metric("angarium_next_due_timestamp_seconds") > time.time() + 3500
+
+
+def test_dev_mode_keeps_to_public_addresses_if_told_to(tmp_path: Path) -> None:
+    with Angarium(tmp_path, command="dev", settings={"public-only": "true"}, paths=("--ephemeral",)) as angarium:
+        angarium.start()
+        with angarium.client(DEFAULT_USER.token) as client:
+            headers = {"Upstash-Retries": "0", "Upstash-Timeout": "0.3"}
+            assert client.post("/v2/publish/http://10.255.255.1:9/", headers=headers).status_code == 200
+            angarium.wait_until(lambda: log_of(client, "FAILED"), "done with it")
+            (entry,) = log_of(client, "FAILED")
+    assert entry["error"].startswith("AddressNotAllowed: 10.255.255.1 is a private address")
 
 
 class Publishers:

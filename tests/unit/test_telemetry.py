@@ -24,6 +24,7 @@ from angarium.domain.notices import (
     RunStarted,
     SlotsSkipped,
 )
+from angarium.domain.views import Backlog
 from angarium.telemetry import AttemptLog, JsonLines, Metrics
 
 SCHEDULE = ObjectRef(Kind.SCHEDULE, "shop", "report")
@@ -64,6 +65,17 @@ def test_what_happens_is_counted(notice: Notice, sample: str, value: float) -> N
     metrics = Metrics()
     metrics.notice([notice])
     assert figures(metrics)[sample] == value
+
+
+def test_what_the_store_holds_is_shown() -> None:
+    metrics = Metrics()
+    metrics.show(Backlog(waiting=3, dead_letters=2, oldest_due=START, by_kind={"Endpoint": 4}))
+    shown = figures(metrics)
+    assert (shown["angarium_messages_waiting"], shown["angarium_dead_letters"]) == (3, 2)
+    assert shown["angarium_next_due_timestamp_seconds"] == START.timestamp()
+    assert (shown["angarium_declared_objects Endpoint"], shown["angarium_declared_objects Topic"]) == (4, 0)
+    metrics.show(Backlog())
+    assert figures(metrics)["angarium_next_due_timestamp_seconds"] == 0
 
 
 def test_figures_of_others_are_read_at_each_scrape() -> None:

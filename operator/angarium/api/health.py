@@ -1,6 +1,6 @@
 """Liveness, readiness and metrics, on a port of their own: never reachable through the API's."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -13,12 +13,12 @@ _TEXT = "text/plain; charset=utf-8"
 class HealthServer:
     """Answers /livez, /readyz and /metrics.
 
-    `live` and `ready` return what is wrong, one line each; an empty list is "ok". `metrics` is Prometheus' text format.
-    They are asked on every request and must return at once.
+    `live` and `ready` return what is wrong, one line each, at once; an empty list is "ok". `metrics` is Prometheus'
+    text format. They are asked on every request.
     """
 
     def __init__(
-        self, live: Callable[[], list[str]], ready: Callable[[], list[str]], metrics: Callable[[], bytes]
+        self, live: Callable[[], list[str]], ready: Callable[[], list[str]], metrics: Callable[[], Awaitable[bytes]]
     ) -> None:
         self._checks = {"/livez": live, "/readyz": ready}
         self._metrics = metrics
@@ -42,7 +42,7 @@ class HealthServer:
         if request.method not in ("GET", "HEAD"):
             return _text(405, f"{request.method} is not allowed here; allowed: GET, HEAD", {"Allow": "GET, HEAD"})
         if check is None:
-            return web.Response(body=self._metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+            return web.Response(body=await self._metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
         problems = check()
         return _text(503, "\n".join(problems)) if problems else _text(200, "ok")
 

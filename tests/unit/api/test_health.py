@@ -18,7 +18,11 @@ def problems() -> dict[str, list[str]]:
 async def client(problems: dict[str, list[str]]) -> AsyncIterator[httpx.AsyncClient]:
     registry = CollectorRegistry()
     Counter("tries", "Tries.", registry=registry).inc(3)
-    server = HealthServer(lambda: problems["live"], lambda: problems["ready"], lambda: generate_latest(registry))
+
+    async def metrics() -> bytes:
+        return generate_latest(registry)
+
+    server = HealthServer(lambda: problems["live"], lambda: problems["ready"], metrics)
     port = await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as connected:
         yield connected
