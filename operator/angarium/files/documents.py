@@ -92,16 +92,18 @@ def read(paths: Sequence[Path]) -> Reading:
 
 
 def _files(path: Path) -> list[Path]:
-    """A path that does not exist stands for itself: reading it tells."""
-    if not path.is_dir():
-        return [path]
+    """A path that does not exist, or cannot be looked into, stands for itself: reading it tells."""
     try:
+        if not path.is_dir():
+            return [path]
         entries = sorted(path.iterdir())
+        return [
+            entry
+            for entry in entries
+            if entry.suffix in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
+        ]
     except OSError:
         return [path]
-    return [
-        entry for entry in entries if entry.suffix in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-    ]
 
 
 def _empty(paths: Sequence[Path]) -> list[Finding]:
@@ -135,6 +137,8 @@ def _text(file: Path) -> str:
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError as error:
+        raise ParseError(0, "its files cannot be looked at; it needs the rights to read and to enter") from error
     except OSError as error:
         raise ParseError(0, f"cannot be read: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:

@@ -1,4 +1,6 @@
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,20 @@ def test_a_path_that_does_not_exist(tmp_path: Path) -> None:
     assert [str(finding) for finding in reading.findings] == [
         f"{tmp_path}/nothing: cannot be read: No such file or directory"
     ]
+
+
+@pytest.mark.parametrize("given", [Path("."), Path("a.yaml")], ids=["a folder", "a file in a folder"])
+def test_a_folder_that_may_not_be_entered(tmp_path: Path, given: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.yaml").write_text(endpoint("a"))
+    look = Path.stat
+
+    def refuse(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        if path == tmp_path:
+            return look(path, follow_symlinks=follow_symlinks)
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    # Not by the mode of a folder: the superuser may enter every one.
+    monkeypatch.setattr(Path, "stat", refuse)
+    assert len(stamps([tmp_path / given])) == 1
+    reading = read([tmp_path / given])
+    assert reading.doubtful == ({tmp_path} if given == Path() else set())
