@@ -9,6 +9,7 @@ from itertools import groupby
 from pathlib import Path
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
+from angarium.domain.errors import StoreError
 from angarium.domain.ports import CatalogStore, Clock
 from angarium.files.declarations import declare
 from angarium.files.documents import Stamp, stamps
@@ -70,15 +71,25 @@ class ManifestFiles:
         return [str(finding) for finding in inventory.findings]
 
     async def run(self) -> None:
-        """Until cancelled. A change is taken over when the files have rested for one poll: half-saved files are not."""
+        """Until cancelled. A change is taken over when the files have rested for one poll: half-saved files are not.
+
+        A store in trouble is told once, and tried again at each poll.
+        """
         unsettled: dict[Path, Stamp] | None = None
+        trouble = ""
         while True:
             await asyncio.sleep(POLL_S)
             found = await asyncio.to_thread(stamps, self._paths)
             if found == self._read or found != unsettled:
                 unsettled = found
                 continue
-            for problem in await self.load():
+            before, trouble = trouble, ""
+            try:
+                problems = await self.load()
+            except StoreError as error:
+                trouble = f"the manifests are taken over later, that is tried again: {error}"
+                problems = [trouble] if trouble != before else []
+            for problem in problems:
                 self._announce(problem)
 
     def _take_sources(self, inventory: Inventory) -> list[Change]:

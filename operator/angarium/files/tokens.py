@@ -13,7 +13,7 @@ from typing import Protocol
 
 from angarium.domain.credentials import Credential, token_hash
 from angarium.domain.declarations import Access, Declared, Kind, ObjectRef, Token
-from angarium.domain.errors import InvalidInput, SettingsError
+from angarium.domain.errors import InvalidInput, SettingsError, StoreError
 from angarium.domain.ids import SECRET_ENTROPY, token_text
 from angarium.domain.ports import CatalogStore, CredentialStore
 from angarium.service.keys import Keys
@@ -44,13 +44,26 @@ class TokenFiles:
         self._refused: set[ObjectRef] = set()
 
     async def run(self) -> None:
-        """Until cancelled: looks at Tokens and files again and again, and writes only where something is different."""
+        """Until cancelled: looks at Tokens and files again and again, and writes only where something is different.
+
+        Trouble with a file or the store is told once: deliveries need neither these files nor an end of the program.
+        """
+        trouble = ""
         while True:
-            await self.reconcile()
+            before, trouble = trouble, ""
+            try:
+                await self.reconcile()
+            except (SettingsError, StoreError) as error:
+                trouble = str(error)
+                if trouble != before:
+                    self._announce(trouble)
             await asyncio.sleep(POLL_S)
 
     async def reconcile(self) -> None:
-        """Each Token gets its file and its credential; files of Tokens that are gone go. Raises StoreError."""
+        """Each Token gets its file and its credential; files of Tokens that are gone go.
+
+        Raises StoreError, and SettingsError for a file that cannot be read or written.
+        """
         tokens = await self._store.catalog(Kind.TOKEN)
         credentials = set(await self._store.credentials())
         for declared in tokens:
@@ -131,4 +144,7 @@ def _write(file: Path, lines: str) -> None:
 def _remove_others(folder: Path, names: set[str]) -> None:
     for file in folder.glob(f"*{SUFFIX}"):
         if file.name not in names:
-            file.unlink(missing_ok=True)
+            try:
+                file.unlink(missing_ok=True)
+            except OSError as error:
+                raise SettingsError(f"{file} belongs to no Token and cannot be removed: {error.strerror}") from error

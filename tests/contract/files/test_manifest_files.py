@@ -1,14 +1,14 @@
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from tests.contract.files.conftest import Manifests
 
-from angarium.domain.declarations import Endpoint, KeyRef, Kind, ObjectRef, Rejection, Schedule
-from angarium.domain.errors import ReferenceMissing
+from angarium.domain.declarations import Declared, Endpoint, KeyRef, Kind, ObjectRef, Rejection, Schedule
+from angarium.domain.errors import ReferenceMissing, StoreFull
 from angarium.domain.notices import CatalogChanged
 from angarium.files.folder import ManifestFiles
 
@@ -228,3 +228,25 @@ async def test_kinds_that_are_not_ours_are_named_once(manifests: Manifests) -> N
     manifests.write("a.yaml", endpoint(), "# moved\napiVersion: v1\nkind: Service\n")
     assert await files.load() == []
     assert len([line for line in manifests.terminal.lines if "Service (v1) is ignored" in line]) == 1
+
+
+async def test_a_store_in_trouble_is_told_once_and_asked_again(
+    manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = manifests.files()
+    await files.load()
+    apply, calls = manifests.store.apply, 0
+
+    async def full(declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
+        nonlocal calls
+        calls += 1
+        if calls < 4:
+            raise StoreFull("the disk is full")
+        return await apply(declared, now)
+
+    monkeypatch.setattr(manifests.store, "apply", full)
+    async with running(files):
+        manifests.write("a.yaml", endpoint())
+        assert "tried again: the disk is full" in await manifests.terminal.until("later")
+        assert "Endpoint default/ok added" in await manifests.terminal.until("")
+    assert await manifests.names() == {"Endpoint default/ok"}

@@ -1,10 +1,12 @@
 import asyncio
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from tests.contract.files.conftest import Manifests, Terminal
+from tests.support.waiting import until
 
 from angarium.domain.credentials import Credential
 from angarium.domain.declarations import Access
@@ -160,6 +162,43 @@ async def test_files_are_looked_at_again_and_again(
     for _ in range(2):
         await terminal.until(str(file))
         delete(file)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [(Path.mkdir, Path.rmdir), (lambda file: file.write_bytes(b"\xff"), Path.unlink)],
+    ids=["a folder", "no text"],
+)
+async def test_a_file_that_cannot_be_read_is_told_once_and_heals(
+    store: Store,
+    terminal: Terminal,
+    file: Path,
+    begin: Callable[[Path], object],
+    end: Callable[[Path], object],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tokens, "POLL_S", 0.01)
+    looks = 0
+
+    class Counted(TokenFiles):
+        async def reconcile(self) -> None:
+            nonlocal looks
+            looks += 1
+            await super().reconcile()
+
+    file.parent.mkdir()
+    begin(file)
+    keys = Keys(store, lambda size: bytes(range(size)))
+    files = Counted(file.parent, store=store, keys=keys, url=URL, announce=terminal.announce)
+    running = asyncio.create_task(files.run())
+    assert (await terminal.until(str(file))).startswith(f"the token file {file} cannot be read")
+    await until(lambda: looks > 3)
+    assert terminal.lines == []
+    end(file)
+    assert await terminal.until(str(file)) == f"Token default/shop: {file}"
     running.cancel()
     with suppress(asyncio.CancelledError):
         await running
