@@ -27,7 +27,7 @@ from angarium.domain.declarations import Kind
 from angarium.domain.errors import SettingsError, StoreError
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.notices import Notice, Observer
-from angarium.domain.ports import Clock, Limits, References, Retention, Sender, Store
+from angarium.domain.ports import Alarm, Clock, Limits, References, Retention, Sender, Store
 from angarium.engine.attempt import Attempts
 from angarium.engine.decisions import Decisions
 from angarium.engine.dispatcher import Dispatcher, DispatchSettings
@@ -130,6 +130,11 @@ class DeliveryPlane:
         )
         base.metrics.gauge("messages_in_flight", "Messages held by the dispatcher.", lambda: self.dispatcher.held)
 
+    @property
+    def alarms(self) -> list[Alarm]:
+        """Who is to be woken when declared objects change."""
+        return [self.scheduler, self.dispatcher, self.dispatcher.bindings]
+
     async def start(self) -> int:
         """Takes over what an earlier process left, then listens. Returns the API's port."""
         freed = await self._base.store.void_leases(self._owner)
@@ -187,7 +192,7 @@ async def run_in_cluster(settings: Settings) -> int:
             refuse=await addresses_of(urlsplit(config.host).hostname or ""),
         )
         plane = DeliveryPlane(base, references, policy)
-        catalog = Catalog(base.store, [base.audience], [plane.scheduler, plane.dispatcher], base.clock)
+        catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
         scope = Scope(settings.namespaces or None, settings.resync, settings.public_url)
         operator = Operator(config, scope, Planes(base.store, catalog, base.keys, references, base.clock))
         base.audience.add(operator)
@@ -231,7 +236,7 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
         references = FileReferences()
         policy = AddressPolicy(allow=(*settings.allow_address, *LOOPBACK), allow_private=not settings.public_only)
         plane = DeliveryPlane(base, references, policy)
-        catalog = Catalog(base.store, [base.audience], [plane.scheduler, plane.dispatcher], base.clock)
+        catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
         with closing(Console(sys.stdout)) as console:
             files = ManifestFiles(
                 paths, catalog=catalog, store=base.store, references=references, clock=base.clock, announce=console.say

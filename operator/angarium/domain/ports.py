@@ -207,7 +207,9 @@ class MessageStore(Protocol):
         """Write outcomes with attempts, log entries and dead letters; False: the lease was lost, nothing written."""
         ...
 
-    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[bool]: ...
+    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
+        """Hold leases until then. Each comes back with its Endpoint as it is now (None if gone); None: it was lost."""
+        ...
 
     async def release(self, leased: Sequence[Leased]) -> None:
         """Give messages back unattempted: due at once, `retried` unchanged."""

@@ -45,7 +45,8 @@ class DispatchSettings:
 class Dispatcher:
     """Implements `domain.ports.Dispatch` and `Alarm`. `owner` names this process's leases, new at each start.
 
-    `claim` and `heartbeat` are its loops; `drain` ends it. All but `wake` belong to one event loop.
+    `claim` and `heartbeat` are its loops; `drain` ends it. `bindings` is the Alarm for changed Endpoints: messages that
+    wait in memory for their lane are bound to them anew. All but `wake` and `bindings` belong to one event loop.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Dispatcher:
         self._draining = False
         self._all_offered = asyncio.Event()
         self._waker = Waker()
+        self.bindings = Waker()
 
     @property
     def held(self) -> int:
@@ -113,7 +115,7 @@ class Dispatcher:
             await self._waker.wait(self._settings.poll if self._starved else await self._claim())
 
     async def heartbeat(self, pulse: Pulse) -> None:
-        """The loop that renews the leases of all messages held, as long as it runs."""
+        """The loop that renews the leases of all messages held, and what is bound late of those that wait."""
         while True:
             pulse.beat()
             pause = self._settings.heartbeat
@@ -122,7 +124,7 @@ class Dispatcher:
             except StoreError as error:
                 pause /= 10
                 _log.warning("leases could not be renewed, that is tried again: %s", error)
-            await asyncio.sleep(pause.total_seconds())
+            await self.bindings.wait(pause)
 
     async def drain(self, grace: timedelta) -> None:
         """Lease nothing more, let attempts end within the grace period, then give back what is left.
@@ -243,10 +245,14 @@ class Dispatcher:
             return
         until = self._clock.monotonic() + self._settings.lease.total_seconds()
         renewed = await self._store.renew(leased, until)
-        for flight, old, kept in zip(flights, leased, renewed, strict=True):
-            # An attempt that runs goes on: its outcome will not be written. One that waits would only do harm.
-            if not kept and flight.leased is old and flight.attempt is None:
+        for flight, old, new in zip(flights, leased, renewed, strict=True):
+            # An attempt that runs goes on; its outcome is not written if the lease is lost.
+            if flight.attempt is not None or flight.leased is not old:
+                continue
+            if new is None:
                 self._forget(flight)
+            else:
+                flight.leased = new
 
     def _forget(self, flight: Flight) -> None:
         if self._draining or self._flights.get(flight.leased.message.id) is not flight:

@@ -7,13 +7,12 @@ from functools import cache
 from string import Template
 from typing import Any, TypeVar
 
-from angarium.domain.declarations import Endpoint, Kind
 from angarium.domain.errors import InvalidInput
 from angarium.domain.ids import dlq_id
 from angarium.domain.messages import LogState, MessageState
 from angarium.domain.ports import Retention
 from angarium.domain.views import DeadLetter, HistoryFilter, LogEntry, MessageView, Page
-from angarium.store.rows import message_of, response_of, spec_of
+from angarium.store.rows import endpoint_of, message_of, response_of
 from angarium.store.statements import load
 from angarium.store.times import from_ms, optional_time, to_ms
 from angarium.store.transaction import Row, Session, json_array
@@ -47,11 +46,8 @@ def message(
 
 
 def _endpoint_url(row: Row) -> str:
-    if row["spec"] is not None:
-        spec = spec_of(Kind.ENDPOINT, bool(row["rejected"]), row["spec"])
-        if isinstance(spec, Endpoint):
-            return spec.url
-    return f"endpoint:{row['endpoint']}"
+    endpoint = endpoint_of(row)
+    return endpoint.url if endpoint else f"endpoint:{row['endpoint']}"
 
 
 def log(session: Session, where: HistoryFilter) -> Page[LogEntry]:

@@ -2,15 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 from heapq import merge
 from itertools import islice
 
-from angarium.domain.declarations import Endpoint, Kind
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
 from angarium.store.intake import SQL
 from angarium.store.journal import log_row
-from angarium.store.rows import message_of, spec_of
+from angarium.store.rows import endpoint_of, message_of
 from angarium.store.times import from_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
@@ -78,7 +78,7 @@ def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetim
     tx.run(SQL["lease"], owner=grant.owner, until=grant.until, seqs=chosen)
     leased, log = [], []
     for row in tx.stream(SQL["leased"], chosen):
-        endpoint = _endpoint(row)
+        endpoint = endpoint_of(row)
         message = message_of(row)
         leased.append(Leased(message, row["retried"], row["lease"], row["lane"], endpoint))
         url = endpoint.url if endpoint else row["url"]
@@ -88,27 +88,21 @@ def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetim
     return leased
 
 
-def _endpoint(row: Row) -> Endpoint | None:
-    if row["endpoint"] is None:
-        return None
-    spec = spec_of(Kind.ENDPOINT, bool(row["rejected"]), row["spec"])
-    return spec if isinstance(spec, Endpoint) else None
-
-
 def fence_of(leased: Leased) -> tuple[str, int]:
     return leased.message.id, leased.lease
 
 
-def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[tuple[str, int], Row]:
+def fenced(tx: Transaction, leased: Iterable[Leased], statement: str = "held_by_lease") -> dict[tuple[str, int], Row]:
     """The rows of those leases that are still in force, by `fence_of`."""
-    rows = tx.rows(SQL["held_by_lease"], json_array(map(fence_of, leased)))
+    rows = tx.rows(SQL[statement], json_array(map(fence_of, leased)))
     return {(row["id"], row["lease"]): row for row in rows}
 
 
-def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[bool]:
-    held = fenced(tx, leased)
+def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[Leased | None]:
+    held = fenced(tx, leased, "bound_now")
     tx.run(SQL["renew"], until=until, seqs=json_array(row["seq"] for row in held.values()))
-    return [fence_of(item) in held for item in leased]
+    rows = [held.get(fence_of(item)) for item in leased]
+    return [replace(item, endpoint=endpoint_of(row)) if row else None for item, row in zip(leased, rows, strict=True)]
 
 
 def release(tx: Transaction, leased: Sequence[Leased]) -> None:

@@ -48,6 +48,14 @@ def _kept(kind: Kind, spec: bytes) -> Spec:
     return cast(Spec, _DECODERS[kind].decode(spec))
 
 
+def endpoint_of(row: Row) -> Endpoint | None:
+    """The Endpoint that was joined to a message, in `rejected` and `spec`; None: there is none, or none accepted."""
+    if row["spec"] is None:
+        return None
+    spec = spec_of(Kind.ENDPOINT, bool(row["rejected"]), row["spec"])
+    return spec if isinstance(spec, Endpoint) else None
+
+
 def declared_of(row: Row) -> Declared:
     kind = Kind(row["kind"])
     return Declared(

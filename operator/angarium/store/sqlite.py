@@ -133,7 +133,7 @@ class SqliteStore:
     async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
         return await self._write(partial(results.record, outcomes=outcomes, now=now))
 
-    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[bool]:
+    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
         return await self._write(partial(leases.renew, leased=leased, until=until))
 
     async def release(self, leased: Sequence[Leased]) -> None:

@@ -243,6 +243,16 @@ class TestLeases:
         clock.advance(20 * SECOND)
         assert (await store.claim(grant(until=2000.0), clock.now())).leased == ()
 
+    async def test_renewing_tells_the_endpoint_as_it_is_now(self, store: Store, clock: FakeClock) -> None:
+        await store.apply([endpoint()], START)
+        items = await leased(store, publication(endpoint="billing"), publication())
+        edited = changed(endpoint(), spec=Endpoint("https://billing.test/new"))
+        await store.apply([edited], START)
+        assert await store.renew(items, clock.monotonic() + 30) == [replace(items[0], endpoint=edited.spec), items[1]]
+        for gone in (changed(edited, spec=REJECTED), None):
+            await store.apply([gone], START) if gone else await store.remove([(edited.ref, None)], START)
+            assert await store.renew(items, clock.monotonic() + 30) == [replace(items[0], endpoint=None), items[1]]
+
     async def test_release_gives_back_without_a_trace(self, store: Store) -> None:
         (item,) = await leased(store, publication())
         await store.release([item])

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from tests.support.fakes import WallClock, leased
-from tests.support.stores import accepted, attempt, publication
+from tests.support.stores import accepted, attempt, changed, endpoint, publication
 from tests.support.waiting import until
 
+from angarium.domain.declarations import Endpoint
 from angarium.domain.errors import StoreError
 from angarium.domain.messages import Claim, Leased, LeaseGrant, MessageState, Outcome, Result
 from angarium.domain.ports import Store
@@ -252,6 +253,23 @@ async def test_a_lost_lease_that_waits_for_its_lane_is_never_attempted(store: St
     assert len(stage.performed) == 1
 
 
+async def test_a_message_that_waits_for_its_lane_goes_to_the_endpoint_as_it_is_when_it_runs(store: Store) -> None:
+    stage = Stage()
+    settings = replace(QUICK, per_lane=1, heartbeat=timedelta(minutes=5), poll=timedelta(minutes=5))
+    wrong = endpoint(url="https://wrong.test/")
+    right = changed(wrong, spec=Endpoint("https://right.test/"))
+    await store.apply([wrong], datetime.now(UTC))
+    await accepted(store, *(publication(endpoint="billing", created_at=datetime.now(UTC)) for _ in range(2)))
+    async with dispatching(store, stage, settings) as dispatcher:
+        await until(lambda: dispatcher.held == 2)
+        await store.apply([right], datetime.now(UTC))
+        dispatcher.bindings.wake()
+        await until(lambda: any(one.leased.endpoint == right.spec for one in dispatcher._flights.values()))
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+    assert [(one.endpoint, one.lease) for one in stage.performed] == [(wrong.spec, 1), (right.spec, 1)]
+
+
 async def test_drain_lets_attempts_end_and_gives_back_what_waits(store: Store) -> None:
     stage = Stage()
     messages = await accepted(store, *to("a.test", 8))
@@ -302,7 +320,7 @@ async def test_a_store_that_fails_for_a_while_stops_nothing(store: Store) -> Non
         async def claim(self, grant: LeaseGrant, now: datetime) -> Claim:
             return await self._maybe("claim", store.claim(grant, now))
 
-        async def renew(self, held: Sequence[Leased], until_s: float) -> Sequence[bool]:
+        async def renew(self, held: Sequence[Leased], until_s: float) -> Sequence[Leased | None]:
             return await self._maybe("renew", store.renew(held, until_s))
 
         async def _maybe(self, name: str, call):  # type: ignore[no-untyped-def]

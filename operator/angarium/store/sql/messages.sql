@@ -75,6 +75,14 @@ SELECT m.id, m.lease, m.seq, m.lane, m.run FROM json_each(?) AS given
 CROSS JOIN messages AS m ON m.id = given.value ->> 0
 WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
 
+-- name: bound_now
+-- The same, with the Endpoint as it is declared now.
+SELECT m.id, m.lease, m.seq, d.rejected, d.spec FROM json_each(?) AS given
+CROSS JOIN messages AS m ON m.id = given.value ->> 0
+LEFT JOIN declared AS d
+    ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint AND d.deleted_ms IS NULL
+WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
+
 -- name: renew
 UPDATE messages SET lease_until = :until WHERE seq IN (SELECT value FROM json_each(:seqs));
 
