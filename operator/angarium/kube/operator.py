@@ -241,7 +241,7 @@ class _Parts:
         self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
         self.resync = Resync(client, self.reconciler, planes.catalog, planes.store, scope.namespaces)
         self.again = asyncio.Event()
-        self._clusterwide = scope.namespaces is None
+        self._namespaces = scope.namespaces
         self._tenant_is_new = False
 
     def loops(self) -> Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
@@ -264,14 +264,17 @@ class _Parts:
     async def replaced(self) -> bool:
         """At a resync: whether it has to bring what no watch could, because a tenant was removed just now."""
         asked, self._tenant_is_new = self._tenant_is_new, False
-        return (self._clusterwide and await self.tenants.check()) or asked
+        if self._namespaces is not None:
+            await self.tenants.name_unwatched(self._namespaces)
+            return asked
+        return await self.tenants.check() or asked
 
     def asked(self) -> bool:
         """Whether a resync is wanted before its time."""
         return self._tenant_is_new
 
     async def _tenant_replaced(self) -> bool:
-        if self._clusterwide and not self._tenant_is_new and await self.tenants.check():
+        if self._namespaces is None and not self._tenant_is_new and await self.tenants.check():
             self._tenant_is_new = True
             self.again.set()
         return self._tenant_is_new

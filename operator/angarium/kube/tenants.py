@@ -1,7 +1,10 @@
-"""In cluster-wide mode: a tenant whose namespace is gone, or is another one by uid, is removed with all it holds."""
+"""Tenants whose namespace is gone, or is another one by uid: in cluster-wide mode they are removed with all they hold.
+
+In namespaced mode nobody can tell whether a namespace is gone: what is not watched is only named.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from angarium.domain.ports import Clock, HousekeepingStore
 from angarium.kube.client import KubeClient
@@ -18,6 +21,18 @@ class Tenants:
         self._client = client
         self._store = store
         self._clock = clock
+        self._named: frozenset[str] = frozenset()
+
+    async def name_unwatched(self, watched: Collection[str]) -> None:
+        """Say, once for each, which tenants are not watched: that is never read as "all of it was deleted"."""
+        unwatched = frozenset(await self._store.tenants()) - frozenset(watched) - self._named
+        for namespace in sorted(unwatched):
+            logger.warning(
+                "namespace %s is not watched, but the database has what was declared there: its Schedules and tokens "
+                "stay in force as they were; watch it again (--namespaces) to change or delete them",
+                namespace,
+            )
+        self._named |= unwatched
 
     async def check(self) -> bool:
         """Whether anything was removed; what is declared in a new namespace of that name has to be listed again.
