@@ -14,6 +14,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 HOST = "127.0.0.1"
 RECEIVER_PORT = 8099
+LAST_PORT = 65535
 
 
 def main() -> int:
@@ -21,6 +22,8 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8080, help="of Angarium's HTTP API (default: 8080)")
     port = parser.parse_args().port
     # The port after the API's is for health and metrics.
+    if not 0 < port < LAST_PORT:
+        parser.error(f"the port has to be from 1 to {LAST_PORT - 1}, not {port}")
     for taken in [number for number in (RECEIVER_PORT, port, port + 1) if not is_free(number)]:
         advice = "end what listens there" if taken == RECEIVER_PORT else f"try `make run PORT={port + 100}`"
         print(f"port {taken} of {HOST} is taken: {advice}", file=sys.stderr)

@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
-from angarium.domain.errors import SettingsError, StoreUnusable
+from angarium.domain.errors import SettingsError, StoreError
 from angarium.settings import Settings, default_text, fields, flag, load, variable
 
 EXIT_UNUSABLE = 2
+LAST_PORT = 65535
 
 # In dev mode the program is alone on a laptop: it listens there only, may call it, and writes for a person.
 DEV_DEFAULTS = Settings(
@@ -99,7 +100,7 @@ def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
     def start() -> int:
         settings = load(flags, os.environ, DEV_DEFAULTS)
         if flags.get("health_port") is None and variable("health_port") not in os.environ:
-            settings = dataclasses.replace(settings, health_port=settings.port + 1 if settings.port else 0)
+            settings = dataclasses.replace(settings, health_port=_port_after(settings.port))
         return asyncio.run(run_in_dev(settings, paths, ephemeral=ephemeral))
 
     _end(start)
@@ -111,11 +112,16 @@ def version() -> None:
     click.echo(f"angarium {package_version('angarium')}")
 
 
+def _port_after(port: int) -> int:
+    """The one above, if there is one and it is known; 0, which takes a free one, if not."""
+    return port + 1 if 0 < port < LAST_PORT else 0
+
+
 def _end(start: Callable[[], int]) -> None:
-    """Turn what keeps the program from starting into one clear line and exit code 2."""
+    """Turn what keeps the program from starting, a full disk too, into one clear line and exit code 2."""
     try:
         code = start()
-    except (SettingsError, StoreUnusable) as error:
+    except (SettingsError, StoreError) as error:
         click.echo(f"angarium: {error}", err=True)
         sys.exit(EXIT_UNUSABLE)
     except KeyboardInterrupt:

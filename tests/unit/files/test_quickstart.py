@@ -116,3 +116,11 @@ def test_start_passes_a_signal_on_once_and_waits(tmp_path: Path) -> None:
         go.touch()
         assert list(said) == []
     assert run.returncode == 7
+
+
+@pytest.mark.parametrize("port", ["0", "65535", "70000"])
+def test_a_port_that_leaves_none_for_health_is_refused(port: str) -> None:
+    command = [sys.executable, QUICKSTART / "start.py", "--port", port]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert run.returncode == 2
+    assert run.stderr.endswith(f"the port has to be from 1 to 65534, not {port}\n")
