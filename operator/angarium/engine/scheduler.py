@@ -3,6 +3,7 @@
 Keeps no schedule in memory, so a crash between two steps changes nothing: what was not stored is decided again.
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -90,7 +91,9 @@ class Scheduler:
         self._put_off.expire(self._clock.monotonic())
         due = await self._store.due_schedules(now, MOST_AT_ONCE + len(self._put_off))
         ready = [schedule for schedule in due.schedules if schedule not in self._put_off][:MOST_AT_ONCE]
-        decisions = [decision for schedule in ready if (decision := await self._decide(schedule, now))]
+        # Side by side: each may have to wait for a ConfigMap.
+        decided = await asyncio.gather(*(self._decide(schedule, now) for schedule in ready))
+        decisions = [decision for decision in decided if decision]
         if decisions:
             await self._fire_each(decisions)
         if ready:

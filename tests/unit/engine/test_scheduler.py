@@ -249,6 +249,22 @@ async def test_an_unreadable_config_map_consumes_no_slot_and_holds_up_no_other(s
     assert stage.fired() == [START + MINUTE] * 2
 
 
+async def test_config_maps_that_come_late_are_waited_for_together(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_asked = asyncio.Barrier(2)
+
+    async def slow(namespace: str, ref: KeyRef) -> bytes:
+        await both_asked.wait()
+        return b"late"
+
+    monkeypatch.setattr(stage.references, "config_map", slow)
+    await stage.declare(*(with_spec(schedule(name), body_from=BODY) for name in ("one", "two")))
+    async with asyncio.timeout(5):
+        await stage.pass_time(MINUTE)
+    assert [one.message.body for one in stage.dispatch.offered] == [b"late", b"late"]
+
+
 async def test_a_schedule_that_cannot_be_planned_holds_up_no_other(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
