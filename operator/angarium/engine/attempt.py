@@ -19,7 +19,7 @@ from angarium.domain.retries import next_delay
 from .target import KeyPairs, request_of, url_of
 
 POSTPONEMENT = timedelta(seconds=15)
-"""When what could not be told, a Secret or an Endpoint, is asked for again (DESIGN 5, Secrets)."""
+"""When a Secret that cannot be read now is asked for again (DESIGN 5, Secrets)."""
 
 _MAX_ERROR = 256
 _log = logging.getLogger(__name__)
@@ -48,14 +48,14 @@ class Attempts:
     async def perform(self, leased: Leased) -> Outcome:
         """The outcome of one attempt, or POSTPONED if none could be made now."""
         if _held(leased):
-            return self._postponed(leased)
+            return self._postponed(leased, timedelta(0))
         started_at, started = self._clock.now(), self._clock.monotonic()
         response, reason, error = None, "", ""
         try:
             response = await self._send(leased)
         except ReferenceUnavailable as problem:
             _log.warning("message %s waits: %s", leased.message.id, problem)
-            return self._postponed(leased)
+            return self._postponed(leased, POSTPONEMENT)
         except (SendError, ReferenceMissing) as problem:
             reason, error = problem.reason, f"{problem.reason}: {problem}"[:_MAX_ERROR]
         except Exception:  # noqa: BLE001  one message that cannot be handled must not stop the others
@@ -84,8 +84,8 @@ class Attempts:
     def _jittered(self, delay: timedelta) -> timedelta:
         return delay * (1 + self._retry_jitter * random.random()) if self._retry_jitter else delay
 
-    def _postponed(self, leased: Leased) -> Outcome:
-        return Outcome(leased, Result.POSTPONED, next_at=self._clock.now() + POSTPONEMENT)
+    def _postponed(self, leased: Leased, pause: timedelta) -> Outcome:
+        return Outcome(leased, Result.POSTPONED, next_at=self._clock.now() + pause)
 
     def _new_jwt_id(self) -> str:
         now_ms = _unix_ms(self._clock.now())
@@ -93,7 +93,7 @@ class Attempts:
 
 
 def _held(leased: Leased) -> bool:
-    """Whether the Endpoint is gone or suspended. The store holds such messages back; one leased just before waits."""
+    """Whether the Endpoint is gone or suspended: given back, the message stays in the store until that changes."""
     if leased.message.endpoint is None:
         return False
     return leased.endpoint is None or leased.endpoint.suspend

@@ -86,13 +86,13 @@ async def test_an_unreadable_secret_postpones_and_costs_no_retry() -> None:
     assert outcome.next_at == START + POSTPONEMENT
 
 
-async def test_an_endpoint_that_is_gone_or_suspended_postpones_without_sending() -> None:
+async def test_a_message_to_an_endpoint_that_is_gone_or_suspended_is_given_back_without_sending() -> None:
     sender = FakeSender()
     attempts = Attempts(sender, FakeReferences(), FakeKeys(), FakeClock())
     gone = leased(url=None, endpoint=None)
     gone = replace(gone, message=replace(gone.message, url=None, endpoint="billing"))
     for of in (gone, leased(endpoint=replace(endpoint(), suspend=True))):
-        assert (await attempts.perform(of)).result is Result.POSTPONED
+        assert await attempts.perform(of) == Outcome(of, Result.POSTPONED, next_at=START)
     assert sender.requests == []
 
 
