@@ -7,6 +7,7 @@ here: errors as JSON, and an end to a request head that never completes.
 import asyncio
 import errno
 import logging
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -135,7 +136,8 @@ class Listener:
                 if optional and error.errno in _OPTIONAL_ERRORS:
                     continue
                 await self.close()
-                reason = (error.strerror or str(error)).lower()
+                # asyncio writes the address and its own words into `strerror`.
+                reason = (os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)).lower()
                 raise SettingsError(
                     f"cannot listen on {address} port {port}: {reason}; choose another host or port"
                 ) from error
@@ -176,10 +178,12 @@ def _addresses(host: str) -> list[tuple[str, bool]]:
 
 
 def _parse_problem(exc: BaseException | None, message: str | None) -> tuple[int, str]:
-    # Never the line itself: it may be a header with a token.
+    # Never the line itself: it may be a header, or a target, with a token.
     if isinstance(exc, http_exceptions.LineTooLong):
         return 431, "the request line or a header is too long"
     if isinstance(exc, http_exceptions.InvalidHeader):
         return 400, "a header is not valid"
+    if isinstance(exc, http_exceptions.InvalidURLError):
+        return 400, "the request target is not valid"
     text = (message or "").partition("\n")[0].strip(" :")
     return 400, text[:PARSE_PROBLEM_CHARACTERS] or "it could not be parsed"
