@@ -93,7 +93,7 @@ def lane_of(url: str | None, endpoint: str | None) -> str:
     """What shares one turn when many messages wait: an Endpoint, or all URLs of one host and port."""
     if endpoint is not None:
         return f"endpoint/{endpoint}"
-    return (urlsplit(url or "").netloc or "-").lower()
+    return urlsplit(url or "").netloc.rpartition("@")[2].lower() or "-"
 
 
 def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], list[str]]:
