@@ -223,7 +223,9 @@ class MessageStore(Protocol):
 class ScheduleStore(Protocol):
     """Schedules and their runs."""
 
-    async def due_schedules(self, now: datetime, limit: int) -> DueSchedules: ...
+    async def due_schedules(self, now: datetime, limit: int) -> DueSchedules:
+        """Those whose wake time has come, and those found to stand too far ahead of the clock (`CLOCK_TOLERANCE`)."""
+        ...
 
     async def fire(self, firings: Sequence[Firing], grant: LeaseGrant | None) -> Sequence[Fired]:
         """Carry out decisions, each all or nothing: runs, messages, new state. A slot is stored at most once, ever."""

@@ -8,6 +8,7 @@ from angarium.domain.declarations import ConcurrencyPolicy, Schedule
 from angarium.domain.errors import NotFound
 from angarium.domain.firing import DueSchedule, DueSchedules, Fired, FiredRun, Firing, ScheduleState
 from angarium.domain.messages import Acceptance, LeaseGrant, Run, Trigger
+from angarium.domain.slots import CLOCK_TOLERANCE
 from angarium.store.cancellation import cancel_run
 from angarium.store.intake import Intake, Terms
 from angarium.store.rows import declared_of
@@ -21,7 +22,7 @@ LISTED = 50
 
 
 def due_schedules(session: Session, now: datetime, limit: int) -> DueSchedules:
-    rows = session.rows(SQL["due"], now=to_ms(now), limit=limit)
+    rows = session.rows(SQL["due"], now=to_ms(now), ahead=to_ms(now + CLOCK_TOLERANCE), limit=limit)
     due = tuple(
         DueSchedule(declared_of(row), ScheduleState(from_ms(row["considered_ms"]), row["run_now_seen"])) for row in rows
     )

@@ -153,11 +153,14 @@ async def test_slots_while_the_program_was_down_are_missed(stage: Stage) -> None
 
 
 async def test_a_clock_far_behind_starts_anew_from_now(stage: Stage) -> None:
-    await stage.declare(schedule())
+    await stage.declare(schedule(timing=Timing(every=MINUTE, anchor=START - timedelta(days=1))))
     await stage.pass_time(MINUTE)
     stage.clock.jump(timedelta(hours=-1))
-    await stage.declare(changed(schedule(), labels={"touched": "1"}))
     await stage.turn()
+    (reset,) = stage.told.of(ClockReset)
+    assert reset.considered_until == START + MINUTE  # type: ignore[union-attr]
+    await stage.pass_time(MINUTE)
+    assert stage.fired() == [START + MINUTE, START + 2 * MINUTE - timedelta(hours=1)]
     stage.clock.jump(timedelta(hours=1))
     await stage.turn()
     assert len(stage.fired()) == len(set(stage.fired()))
