@@ -136,10 +136,8 @@ class Listener:
                 if optional and error.errno in _OPTIONAL_ERRORS:
                     continue
                 await self.close()
-                # asyncio writes the address and its own words into `strerror`.
-                reason = (os.strerror(error.errno) if (error.errno or 0) > 0 else error.strerror or str(error)).lower()
                 raise SettingsError(
-                    f"cannot listen on {address} port {port}: {reason}; choose another host or port"
+                    f"cannot listen on {address} port {port}: {_system_text(error)}; choose another host or port"
                 ) from error
             self._sockets.append(server)
             port = server.sockets[0].getsockname()[1]
@@ -175,6 +173,12 @@ def _addresses(host: str) -> list[tuple[str, bool]]:
     if host == "::":
         return [("0.0.0.0", False), ("::", True)]
     return [(host, False)]
+
+
+def _system_text(error: OSError) -> str:
+    # asyncio writes the address and its own words into `strerror`; getaddrinfo has numbers of its own, below 0.
+    number = error.errno or 0
+    return (os.strerror(number) if number > 0 else error.strerror or str(error)).lower()
 
 
 def _parse_problem(exc: BaseException | None, message: str | None) -> tuple[int, str]:
