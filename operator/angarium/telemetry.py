@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from angarium.domain.declarations import Kind
+from angarium.domain.destinations import without_secrets
 from angarium.domain.messages import Outcome, Result
 from angarium.domain.notices import (
     Accepted,
@@ -142,7 +143,7 @@ class AttemptLog:
             "namespace": message.namespace,
         }
         if attempt is not None:
-            fields |= {"url": attempt.url, "attempt": attempt.number, "error": attempt.error or None}
+            fields |= {"url": without_secrets(attempt.url), "attempt": attempt.number, "error": attempt.error or None}
             fields["status"] = attempt.response.status if attempt.response else None
         self._logger.info("%s of message %s", outcome.result.value, message.id, extra={"fields": fields})
 

@@ -93,15 +93,16 @@ def lines(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     return caplog
 
 
-def test_a_failed_attempt_is_a_line_without_headers_and_bodies(lines: pytest.LogCaptureFixture) -> None:
+def test_a_failed_attempt_is_a_line_without_headers_bodies_and_passwords(lines: pytest.LogCaptureFixture) -> None:
     response = Response(500, (("X-Secret", "hunter2"),), b"hunter2")
-    told = Outcome(Leased(MESSAGE, 0, 1, "lane"), Result.RETRY, replace(attempt(1, 500), response=response), START)
+    failed = replace(attempt(1, 500, url="https://me:hunter2@a.test/in?key=hunter2"), response=response)
+    told = Outcome(Leased(MESSAGE, 0, 1, "lane"), Result.RETRY, failed, START)
     AttemptLog().notice([AttemptEnded(told), ended(Result.DELIVERED, 200)])
     (record,) = lines.records
     text = JsonLines().format(record)
     line = json.loads(text)
     assert (line["action"], line["message_id"], line["namespace"]) == ("attempt.retry", "msg_1", MESSAGE.namespace)
-    assert (line["status"], line["attempt"]) == (500, 1)
+    assert (line["status"], line["attempt"], line["url"]) == (500, 1, "https://a.test/in?...")
     assert "hunter2" not in text
 
 

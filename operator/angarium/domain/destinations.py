@@ -13,6 +13,7 @@ MAX_CHARACTERS = 2048
 
 _OUTSIDE = re.compile(r"[^\x21-\x7e]")
 _START = re.compile(r"https?://([^/?]*)", re.IGNORECASE)
+_LOGIN = re.compile(r"(https?://)[^/]*@", re.IGNORECASE)
 _USERINFO = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=:%-]*")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?P<port>:.*)?")
 _PORT = re.compile(r":[0-9]{1,5}")
@@ -38,6 +39,12 @@ def check_url(url: str, field: str, *, allow_userinfo: bool = False, max_charact
     if not _USERINFO.fullmatch(userinfo):
         raise InvalidInput(field, "the user or password in the URL has characters that must be percent-encoded")
     _check_host_and_port(rest, field)
+
+
+def without_secrets(url: str) -> str:
+    """A URL for a log line or a terminal: no user and password, and no query, where tokens of webhooks stand."""
+    address, query, _ = url.partition("?")
+    return _LOGIN.sub(r"\1", address) + ("?..." if query else "")
 
 
 def _check_characters(url: str, field: str) -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from angarium.domain.credentials import SigningKeys
 from angarium.domain.declarations import Declared, Kind
+from angarium.domain.destinations import without_secrets
 from angarium.domain.messages import Message, Outcome, Result, Trigger
 from angarium.domain.notices import (
     AttemptEnded,
@@ -153,7 +154,7 @@ def _destination(message: Message) -> str:
     if message.topic is not None:
         text = f"topic/{message.topic} {message.endpoint_name or ''}".rstrip()
     else:
-        text = message.url or f"endpoint/{message.endpoint}"
+        text = without_secrets(message.url) if message.url else f"endpoint/{message.endpoint}"
     return text if message.namespace == DEFAULT_NAMESPACE else f"{message.namespace} {text}"
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.domain.destinations import check_url
+from angarium.domain.destinations import check_url, without_secrets
 from angarium.domain.errors import InvalidInput
 
 GOOD = [  # contract 1.1
@@ -115,6 +115,20 @@ def test_the_longest_url_is_a_parameter() -> None:
     check_url(url, "url", max_characters=len(url))
     with pytest.raises(InvalidInput, match="at most 2056"):
         check_url(url, "url", max_characters=len(url) - 1)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://a.test/x", "http://a.test/x"),
+        ("HTTPS://user:pa%40ss@a.test:8443/x@y?key=hunter2&u=http://b:c@d", "HTTPS://a.test:8443/x@y?..."),
+        ("http://a.test?", "http://a.test?..."),
+        ("http://@a.test", "http://a.test"),
+        ("endpoint:billing", "endpoint:billing"),
+    ],
+)
+def test_a_url_to_be_shown_holds_no_secrets(url: str, shown: str) -> None:
+    assert without_secrets(url) == shown
 
 
 pieces = st.sampled_from([*"ab1.:/@[]?#%-_\\ é\n", "https://", "::1", "[::1]", "0x7f", "xn--", "127.0.0.1", ":80"])

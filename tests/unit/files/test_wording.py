@@ -68,6 +68,10 @@ def line(notice: Notice, signs: Any = SYMBOLS) -> str:
             ended(Result.DELIVERED, namespace="test-user-1", url="http://a.test/" + "x" * 99),
             "✓ test-user-1 http://a.test/xxxxxx.. 200      attempt 2 of 4      12 ms",
         ),
+        (
+            ended(Result.DELIVERED, url="http://me:hunter2@a.test/?key=hunter2"),
+            "✓ http://a.test/?...                 200      attempt 2 of 4      12 ms",
+        ),
     ],
 )
 def test_attempts(notice: Notice, text: str) -> None:
