@@ -19,8 +19,8 @@ from angarium.domain.errors import InvalidInput, SettingsError
 
 PREFIX = "ANGARIUM_"
 
-# Kubernetes puts variables for every Service into a pod; a Service named angarium makes them look like ours.
-SERVICE_LINK = re.compile(r"^ANGARIUM_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)$")
+_SERVICE_VARIABLE = re.compile(r"ANGARIUM_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)")
+_SERVICE_LINK = re.compile(r"(tcp|udp|sctp)://.+")
 
 Networks = tuple[IPv4Network | IPv6Network, ...]
 
@@ -30,6 +30,16 @@ def _setting(default: Any, parse: Callable[[str], Any], help_text: str, metavar:
     if isinstance(default, (list, dict)):
         raise TypeError("a default has to be immutable")
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("it is empty: leave it out, or give a value")
+    return text
+
+
+def _path(text: str) -> Path:
+    return Path(_text(text))
 
 
 def _integer(least: int, most: int) -> Callable[[str], int]:
@@ -92,15 +102,15 @@ def _choice(*choices: str) -> Callable[[str], str]:
 class Settings:
     """All settings with their defaults for a cluster; `angarium dev` has some of its own (cli)."""
 
-    database: Path = _setting(Path("/var/lib/angarium/angarium.db"), Path, "The SQLite database file.", "FILE")
-    host: str = _setting("0.0.0.0", str, "The address that the HTTP API listens on.", "ADDRESS")
+    database: Path = _setting(Path("/var/lib/angarium/angarium.db"), _path, "The SQLite database file.", "FILE")
+    host: str = _setting("0.0.0.0", _text, "The address that the HTTP API listens on.", "ADDRESS")
     port: int = _setting(8080, _integer(0, 65535), "The port of the HTTP API; 0 takes a free one.", "PORT")
-    health_host: str = _setting("0.0.0.0", str, "The address of /livez, /readyz and /metrics.", "ADDRESS")
+    health_host: str = _setting("0.0.0.0", _text, "The address of /livez, /readyz and /metrics.", "ADDRESS")
     health_port: int = _setting(9090, _integer(0, 65535), "The port of /livez, /readyz and /metrics.", "PORT")
     public_url: str = _setting(
         "http://angarium.angarium.svc:8080", _url, "How publishers reach the API: QSTASH_URL in Token Secrets.", "URL"
     )
-    kubeconfig: Path | None = _setting(None, Path, "A kubeconfig file; without it, the pod's service account.", "FILE")
+    kubeconfig: Path | None = _setting(None, _path, "A kubeconfig file; without it, the pod's service account.", "FILE")
     namespaces: tuple[str, ...] = _setting(
         (), _names, "Watch these namespaces only (comma-separated); all of them by default.", "NAMES"
     )
@@ -110,7 +120,10 @@ class Settings:
     max_delay: timedelta = _setting(timedelta(days=366), _duration, "The longest delay of a message.", "DURATION")
     in_flight: int = _setting(1000, _integer(1, 100_000), "The most messages being delivered at once.", "NUMBER")
     in_flight_per_host: int = _setting(
-        100, _integer(1, 100_000), "The most requests at once to one destination host.", "NUMBER"
+        100,
+        _integer(1, 100_000),
+        "The most requests at once to one Endpoint, or to URLs of one host, of one namespace.",
+        "NUMBER",
     )
     retry_jitter: int = _setting(
         0, _integer(0, 100), "How much longer a retry may wait, at random, in percent of its delay.", "PERCENT"
@@ -131,7 +144,7 @@ class Settings:
         1_000_000, _integer(1, 10**12), "The most waiting messages of one namespace.", "NUMBER"
     )
     bytes_limit: int = _setting(
-        10 * 2**30, _integer(1, 10**15), "The most bytes of message bodies of one namespace.", "BYTES"
+        10 * 2**30, _integer(1, 10**15), "The most bytes of stored bodies and responses of one namespace.", "BYTES"
     )
     drain: timedelta = _setting(
         timedelta(seconds=30), _duration, "How long attempts may finish when the program is told to end.", "DURATION"
@@ -165,21 +178,25 @@ def default_text(value: Any) -> str:
 
 def load(flags: Mapping[str, str | None], environ: Mapping[str, str], defaults: Settings) -> Settings:
     """The settings in force. Raises SettingsError for an unknown ANGARIUM_* variable or a value that does not parse."""
-    known = {variable(field.name) for field in fields()}
-    for name in sorted(environ):
-        if name.startswith(PREFIX) and name not in known and not SERVICE_LINK.match(name):
-            raise SettingsError(f"unknown setting {name}: `angarium run --help` lists the settings")
+    variables = {name: text for name, text in environ.items() if _is_ours(name, text)}
+    unknown = sorted(variables.keys() - {variable(field.name) for field in fields()})
+    if unknown:
+        raise SettingsError(f"unknown setting {unknown[0]}: `angarium run --help` lists the settings")
     given: dict[str, Any] = {}
     for field in fields():
-        for source, text in (
-            (flag(field.name), flags.get(field.name)),
-            (variable(field.name), environ.get(variable(field.name))),
-        ):
-            if text is None or (source.startswith(PREFIX) and SERVICE_LINK.match(source) and "://" in text):
-                continue
-            given[field.name] = _parsed(field, source, text)
-            break
+        by_flag, by_variable = flags.get(field.name), variables.get(variable(field.name))
+        if by_flag is not None:
+            given[field.name] = _parsed(field, flag(field.name), by_flag)
+        elif by_variable is not None:
+            given[field.name] = _parsed(field, variable(field.name), by_variable)
     return dataclasses.replace(defaults, **given)
+
+
+def _is_ours(name: str, text: str) -> bool:
+    """Kubernetes puts variables for every Service into a pod; a Service named angarium makes them look like ours."""
+    if not name.startswith(PREFIX) or _SERVICE_VARIABLE.fullmatch(name):
+        return False
+    return not (name.endswith("_PORT") and _SERVICE_LINK.fullmatch(text))
 
 
 def _parsed(field: dataclasses.Field[Any], source: str, text: str) -> Any:
