@@ -116,7 +116,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that one tenant may hold: messages not yet terminal, and bytes of bodies."""
+    """The most that one tenant may hold: messages not yet terminal, and bytes of bodies and of stored responses."""
 
     waiting: int = 1_000_000
     stored_bytes: int = 10 * 2**30

@@ -60,6 +60,8 @@ def purge(tx: Transaction, retention: Retention, now: datetime, limit: int) -> i
 
 def _purge_log(tx: Transaction, cutoff: int, limit: int) -> int:
     rows = tx.rows(SQL["old_log"], cutoff=cutoff, limit=limit)
+    for row in rows:
+        tx.charge(row["namespace"], stored_bytes=-row["size"])
     tx.run(SQL["delete_log"], json_array(row["id"] for row in rows))
     _sweep(tx, {row["message"] for row in rows})
     return len(rows)
@@ -67,10 +69,9 @@ def _purge_log(tx: Transaction, cutoff: int, limit: int) -> int:
 
 def _purge_dead_letters(tx: Transaction, cutoff: int, limit: int) -> int:
     rows = tx.rows(SQL["old_dead_letters"], cutoff=cutoff, limit=limit)
-    ids = json_array(row["id"] for row in rows)
-    for tenant in tx.rows(SQL["count_dead_letters"], ids):
-        tx.charge(tenant["namespace"], dead_letters=-tenant["count"])
-    tx.run(SQL["delete_dead_letters"], ids)
+    for row in rows:
+        tx.charge(row["namespace"], stored_bytes=-row["size"], dead_letters=-1)
+    tx.run(SQL["delete_dead_letters"], json_array(row["id"] for row in rows))
     _sweep(tx, {row["message"] for row in rows})
     return len(rows)
 

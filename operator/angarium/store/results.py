@@ -72,10 +72,13 @@ class _Ledger:
         message = outcome.leased.message
         self._attempts.append((seq, *attempt_row(attempt)))
         self._log += self._entries(outcome, attempt, seq)
+        kept_bytes = len(attempt.response.body) if attempt.response else 0
+        if outcome.result is not Result.DELIVERED:
+            self._tx.charge(message.namespace, stored_bytes=kept_bytes)
         if outcome.result is Result.FAILED:
             error, response = error_text(attempt), response_row(attempt.response)
             self._dead.append((message.namespace, self._now_ms, seq, attempt.url, error, *response))
-            self._tx.charge(message.namespace, dead_letters=1)
+            self._tx.charge(message.namespace, stored_bytes=kept_bytes, dead_letters=1)
         if message.endpoint is not None:
             self._note(message.namespace, message.endpoint, outcome, attempt)
 

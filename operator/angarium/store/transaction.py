@@ -85,7 +85,7 @@ class Transaction(Session):
         usage[2] += dead_letters
 
     def charged(self, namespace: str) -> tuple[int, int]:
-        """(messages not terminal, bytes of bodies) that a tenant holds, this operation's changes included."""
+        """(messages not terminal, bytes of bodies and responses) that a tenant holds, with this operation's changes."""
         row = self.row(SQL["usage"], namespace)
         stored = (row["waiting"], row["stored_bytes"]) if row else (0, 0)
         owed = self._usage[namespace]

@@ -122,6 +122,16 @@ class TestPurge:
         answers, _ = await store.accept([publication(body=b"1234")], None)
         assert isinstance(answers[0], Acceptance)
 
+    @pytest.mark.parametrize("limits", [Limits(stored_bytes=19)])
+    async def test_bytes_of_kept_responses_count_until_they_go(self, store: Store, limits: Limits) -> None:
+        (item,) = await leased(store, publication(body=b"12345678"))
+        await store.record([failed(item)], START)  # "answer" is kept in the log, and with the dead letter
+        answers, _ = await store.accept([publication(body=b"")], None)
+        assert isinstance(answers[0], LimitExceeded)
+        await purge(store, START + 30 * DAY)
+        answers, _ = await store.accept([publication(body=b"1" * 19)], None)
+        assert isinstance(answers[0], Acceptance)
+
     async def test_the_newest_runs_keep_their_messages(self, store: Store) -> None:
         declared = schedule(history_limit=50)
         await store.apply([declared], START)

@@ -141,6 +141,22 @@ def test_each_migration_is_whole_or_not_at_all() -> None:
     connection.close()
 
 
+def test_responses_that_an_older_version_stored_are_counted() -> None:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    migrate(connection, migrations()[:2])
+    connection.execute("INSERT INTO usage VALUES ('shop', 0, 100, 0), ('other', 0, 7, 0)")
+    entry = "INSERT INTO log (namespace, time_ms, state, message, url, error, response_body)"
+    letter = "INSERT INTO dead_letters (namespace, created_ms, message, url, error, response_body)"
+    connection.execute(
+        f"{entry} VALUES ('shop', 0, 'ERROR', 1, '', '', x'0102'), ('shop', 0, 'CREATED', 1, '', '', NULL)"
+    )
+    connection.execute(f"{letter} VALUES ('shop', 0, 1, '', '', x'010203')")
+    migrate(connection)
+    held = dict(connection.execute("SELECT namespace, stored_bytes FROM usage"))
+    assert held == {"shop": 105, "other": 7}
+    connection.close()
+
+
 MOUNTS = """\
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 90 22 0:50 / /data rw shared:5 - nfs4 server:/export rw

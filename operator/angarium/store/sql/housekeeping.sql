@@ -17,7 +17,7 @@ DELETE FROM declared WHERE seq = ?;
 DELETE FROM endpoint_stats WHERE namespace = ? AND name = ?;
 
 -- name: old_log
-SELECT l.id, l.message FROM usage AS u
+SELECT l.id, l.message, l.namespace, coalesce(length(l.response_body), 0) AS size FROM usage AS u
 CROSS JOIN log AS l ON l.namespace = u.namespace AND l.time_ms < :cutoff
 LIMIT :limit;
 
@@ -25,12 +25,9 @@ LIMIT :limit;
 DELETE FROM log WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: old_dead_letters
-SELECT l.seq AS id, l.message FROM usage AS u
+SELECT l.seq AS id, l.message, l.namespace, coalesce(length(l.response_body), 0) AS size FROM usage AS u
 CROSS JOIN dead_letters AS l ON l.namespace = u.namespace AND l.created_ms < :cutoff
 LIMIT :limit;
-
--- name: count_dead_letters
-SELECT namespace, count(*) AS count FROM dead_letters WHERE seq IN (SELECT value FROM json_each(?)) GROUP BY namespace;
 
 -- name: delete_dead_letters
 DELETE FROM dead_letters WHERE seq IN (SELECT value FROM json_each(?));
