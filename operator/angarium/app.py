@@ -164,7 +164,10 @@ class DeliveryPlane:
         logger.info("ending: %d messages are on their way and have %s s", self.dispatcher.held, grace.total_seconds())
         await self._api.drain(grace)
         await self._publishing.close()
-        await self.dispatcher.drain(timedelta(seconds=max(0.0, deadline - self._base.clock.monotonic())))
+        try:
+            await self.dispatcher.drain(timedelta(seconds=max(0.0, deadline - self._base.clock.monotonic())))
+        except StoreError as error:
+            logger.warning("what was on its way is due again at the next start, not before: %s", error)
         await self._outcomes.close()
         await self._api.close(timedelta(0))
 
