@@ -246,7 +246,8 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
             )
             async with health(base, plane.live, plane.live) as (_, health_port):
                 addresses = Addresses(
-                    api=f"http://{settings.host}:{await plane.start()}", health=f"http://{settings.host}:{health_port}"
+                    api=f"http://{shown_host(settings.host)}:{await plane.start()}",
+                    health=f"http://{shown_host(settings.health_host)}:{health_port}",
                 )
                 for problem in await files.load():
                     console.say(problem)
@@ -257,6 +258,13 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
                 tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
                 await plane.run(stop_signal(), files.run, tokens.run)
     return 0
+
+
+def shown_host(host: str) -> str:
+    """What a person on this machine can put into a URL to reach what listens there; 127.0.0.1 is what SDKs expect."""
+    if host in ("localhost", "0.0.0.0", "::", ""):
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
 
 
 def make_data_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ LAST_PORT = 65535
 # In dev mode the program is alone on a laptop: it listens there only, may call it, and writes for a person.
 DEV_DEFAULTS = Settings(
     database=Path(".angarium/angarium.db"),
-    host="127.0.0.1",
+    host="localhost",
     health_host="127.0.0.1",
     log_format="text",
     log_level="warning",

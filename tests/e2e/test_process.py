@@ -19,8 +19,9 @@ import httpx
 import pytest
 import yaml
 from tests.support.angarium import ANGARIUM, Angarium
+from tests.support.cluster import wait_for
 from tests.support.fakes import FakeClock
-from tests.support.programs import free_port
+from tests.support.programs import Program, free_port
 from tests.support.receiver import Answer, Receiver
 
 from angarium.domain.credentials import Credential, token_hash
@@ -301,6 +302,22 @@ def test_metrics_show_what_the_store_holds(angarium: Angarium, receiver: Receive
         angarium.wait_until(lambda: angarium.metric("angarium_dead_letters") == 1, "done with what fails")
     assert angarium.metric("angarium_messages_waiting") == 1
     assert angarium.metric("angarium_next_due_timestamp_seconds") > time.time() + 3500
+
+
+def test_dev_mode_listens_on_both_loopbacks_and_prints_the_one_that_sdks_expect(tmp_path: Path) -> None:
+    port, health_port = free_port(), free_port()
+    flags = ["dev", "--ephemeral", f"--port={port}", f"--health-port={health_port}"]
+    program = Program([ANGARIUM, *flags], tmp_path / "log", {})
+    program.start()
+    try:
+        wait_for(lambda: program.log.read_text(), lambda text: "QSTASH_NEXT_SIGNING_KEY" in text, describe="it runs")
+        said = program.log.read_text()
+        for host in ("127.0.0.1", "[::1]"):
+            assert httpx.get(f"http://{host}:{port}/v2/keys").status_code == 401
+    finally:
+        program.stop()
+    assert f"QSTASH_URL=http://127.0.0.1:{port}\n" in said
+    assert f"http://127.0.0.1:{health_port}/metrics" in said
 
 
 def test_dev_mode_keeps_to_public_addresses_if_told_to(tmp_path: Path) -> None:
