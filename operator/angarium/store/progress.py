@@ -55,11 +55,21 @@ def _runs(session: Session, wanted: Sequence[tuple[str, int]]) -> Mapping[str, S
     """By uid, newest first: the runs numbered higher than given."""
     rows = session.rows(SQL["runs"], json_array(wanted))
     members = _members(session, [row["seq"] for row in rows])
+    counts = _counts(session, [run for run, listed in members.items() if len(listed) == _MOST_MEMBERS])
     runs: defaultdict[str, list[RunView]] = defaultdict(list)
     for row in rows:
-        run = RunView(run_of(row), tuple(members[row["seq"]]), row["reason"], row["error"])
+        seq = row["seq"]
+        run = RunView(run_of(row), tuple(members.get(seq, ())), row["reason"], row["error"], counts.get(seq, {}))
         runs[row["schedule_uid"]].append(run)
     return runs
+
+
+def _counts(session: Session, runs: Sequence[int]) -> Mapping[int, Mapping[MessageState, int]]:
+    """Of runs with more members than are listed, how many are in each state."""
+    counts: defaultdict[int, dict[MessageState, int]] = defaultdict(dict)
+    for row in session.rows(SQL["counts"], json_array(runs)) if runs else ():
+        counts[row["run"]][MessageState(row["state"])] = row["count"]
+    return counts
 
 
 def _members(session: Session, runs: Sequence[int]) -> Mapping[int, Sequence[MemberView]]:

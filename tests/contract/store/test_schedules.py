@@ -249,6 +249,17 @@ class TestViews:
         assert (worst.attempts_allowed, worst.finished_at) == (4, START + 8 * SECOND)
         assert better.state is not MessageState.FAILED and better.attempts >= 1
 
+    async def test_a_run_with_more_members_than_are_listed_is_counted(self, store: Store) -> None:
+        names = [f"e{n:03}" for n in range(130)]
+        await store.apply([*map(endpoint, names), topic("orders", *names)], START)
+        found = await begun(store, schedule(destination=Destination(topic="orders")))
+        sent = (await fire(store, found, START, room=200)).leased
+        await store.record([failed(sent[0]), *map(delivered, sent[1:120])], START + SECOND)
+        (run,) = (await store.schedule_views([schedule().ref]))[schedule().ref].runs
+        assert len(run.members) == 100 and run.members[0].state is MessageState.FAILED
+        states = {MessageState.FAILED: 1, MessageState.DELIVERED: 119, MessageState.DELIVERING: 10}
+        assert run.counts == states
+
     async def test_results_of_runs(self, store: Store) -> None:
         await store.apply([endpoint("a"), endpoint("b"), topic("orders", "a", "b")], START)
         found = await begun(store, schedule(destination=Destination(topic="orders")))

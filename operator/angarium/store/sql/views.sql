@@ -25,6 +25,11 @@ SELECT * FROM (
 WHERE place <= :most
 ORDER BY run, place;
 
+-- name: counts
+SELECT m.run, m.state, count(*) AS count FROM json_each(?) AS wanted
+CROSS JOIN messages AS m ON m.run = wanted.value
+GROUP BY m.run, m.state;
+
 -- name: attempts
 -- Rows of the parameter: [message, number after which attempts are wanted].
 SELECT a.message, a.number, a.time_ms, a.duration_us, a.status, a.error
