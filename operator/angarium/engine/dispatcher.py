@@ -79,11 +79,6 @@ class Dispatcher:
         """Messages held in memory: waiting for their lane, being attempted, being written."""
         return len(self._flights)
 
-    @property
-    def running(self) -> int:
-        """Attempts on their way, those whose outcome is being written included."""
-        return sum(flight.attempt is not None for flight in self._flights.values())
-
     def grant(self, wanted: int) -> LeaseGrant:
         """See the port. While draining there is no room."""
         room = 0 if self._draining else max(0, min(wanted, self._room))
