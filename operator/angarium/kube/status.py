@@ -1,9 +1,9 @@
 """Writes `.status`, and nothing else of an object. Never slows delivery, never floods etcd.
 
-Two lanes: changed conditions go out at once, at most 100/s; everything else at most 20/s in all and once per object
-in 10 s, failures before successes, and half a second late, so that a quick delivery is told in one write. What is
-computed equal to what stands there is not written. An object is only ever asked "what should your status be now?", so
-a lost notice costs nothing that the next resync does not repair.
+Two lanes: changed conditions go out at once, at most 100/s; everything else, Reachable included (any attempt may flip
+it), at most 20/s in all and once per object in 10 s, failures first, half a second late so that a quick delivery is one
+write. What stands there already is not written. An object is only ever asked "what should your status be now?", so a
+lost notice costs nothing that the next resync does not repair.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ PROGRESS_PER_S = 20
 PROGRESS_EVERY_S = 10.0
 PROGRESS_SETTLE_S = 0.5
 COMPUTE_AT_ONCE = 100
+PROGRESS_CONDITIONS = ("Reachable",)
 TURN_S = 0.1
 RETRY_S = 5.0
 REFUSED_RETRY_S = 30.0
@@ -153,7 +154,7 @@ class StatusWriter:
                 known = self._known.get(ref)
                 if known is None:
                     continue
-                if desired.status.get("conditions") != known.standing.conditions:
+                if _urgent(desired.status.get("conditions") or []) != _urgent(known.standing.conditions):
                     flipped.append((known, ref, desired))
                 elif _digest(desired.status) not in (known.written, known.standing.digest):
                     self._note_progress(known, ref, desired)
@@ -240,6 +241,10 @@ class StatusWriter:
             logger.error("the status of %s is refused: %s", ref, error)
         if error.status in (401, 403):
             self._loop.call_later(REFUSED_RETRY_S, self._touch, [ref])
+
+
+def _urgent(conditions: Iterable[Status]) -> list[Status]:
+    return [condition for condition in conditions if condition.get("type") not in PROGRESS_CONDITIONS]
 
 
 def _digest(status: Mapping[str, Any]) -> bytes:

@@ -113,6 +113,27 @@ async def test_progress_comes_once_in_ten_seconds_with_the_newest_state() -> Non
 
 
 @pytest.mark.looptime
+async def test_a_destination_that_comes_and_goes_is_progress() -> None:
+    """Reachable flips with every other attempt here; Ready never does."""
+
+    def attempted(number: int) -> dict[str, Any]:
+        state = status(consecutiveFailures=number % 2)
+        state["conditions"].append({"type": "Reachable", "status": "False" if number % 2 else "True"})
+        return state
+
+    cluster = Cluster()
+    async with writing(cluster) as writer:
+        writer.observed(OTHER, standing(attempted(0)))
+        for number in range(1, 250):
+            cluster.want(OTHER, attempted(number))
+            writer.touch([OTHER])
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(20)
+    assert len(cluster.written) <= 4
+    assert cluster.written[-1][2] == attempted(249)
+
+
+@pytest.mark.looptime
 async def test_a_quick_delivery_is_told_in_one_write() -> None:
     cluster = Cluster()
     async with writing(cluster) as writer:
