@@ -42,6 +42,12 @@ class Member:
     url: str | None = None
     endpoint: Declared | None = None
 
+    @property
+    def spec(self) -> Endpoint | None:
+        """What is declared of the Endpoint; None for a URL, and if it was rejected."""
+        spec = self.endpoint.spec if self.endpoint else None
+        return spec if isinstance(spec, Endpoint) else None
+
 
 def members_of(topic: Topic, catalog: Catalog) -> tuple[list[Member], list[str]]:
     """The members of a Topic now, and the names of listed Endpoints that do not exist.
@@ -77,16 +83,13 @@ def expand(publication: Publication, catalog: Catalog, new_id: Callable[[datetim
     """
     members, missing = _members(publication, catalog)
     messages = tuple(_message(publication, member, new_id(publication.created_at)) for member in members)
-    return Acceptance(messages, tuple(url_now(member.url, member.endpoint) for member in members), tuple(missing))
+    urls = tuple(url_now(one.url, member.spec, one.endpoint) for one, member in zip(messages, members, strict=True))
+    return Acceptance(messages, urls, tuple(missing))
 
 
-def url_now(url: str | None, endpoint: Declared | None, name: str | None = None) -> str:
+def url_now(url: str | None, endpoint: Endpoint | None, name: str | None) -> str:
     """The URL that a message resolves to: its own, the Endpoint's, or `endpoint:<name>` when that cannot be told."""
-    if url is not None:
-        return url
-    if endpoint is not None and isinstance(endpoint.spec, Endpoint):
-        return endpoint.spec.url
-    return f"endpoint:{endpoint.ref.name if endpoint else name}"
+    return endpoint.url if endpoint else url or f"endpoint:{name}"
 
 
 def lane_of(url: str | None, endpoint: str | None) -> str:
@@ -115,8 +118,7 @@ def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], 
 
 
 def _message(publication: Publication, member: Member, message_id: str) -> Message:
-    declared = member.endpoint.spec if member.endpoint else None
-    endpoint = declared.options if isinstance(declared, Endpoint) else DeliveryOptions()
+    endpoint = member.spec.options if member.spec else DeliveryOptions()
     given = publication.options
     limits = (given.retry_limit, endpoint.retry_limit, DEFAULT_RETRY_LIMIT)
     return Message(

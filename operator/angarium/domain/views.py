@@ -163,14 +163,6 @@ class TokenView:
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What one tenant holds: messages not yet terminal, and the bytes of all stored bodies."""
-
-    waiting: int = 0
-    stored_bytes: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Backlog:
     """The store's load over all tenants, for metrics."""
 

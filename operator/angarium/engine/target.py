@@ -11,6 +11,7 @@ from typing import Protocol
 from angarium.domain.credentials import SigningKeys
 from angarium.domain.declarations import Endpoint, Header, KeyRef, Tls
 from angarium.domain.errors import SendError
+from angarium.domain.fanout import url_now
 from angarium.domain.headers import canonical, is_forwardable, valid_name, valid_value
 from angarium.domain.messages import MAX_TIMEOUT, Leased, Message
 from angarium.domain.ports import Clock, OutgoingRequest, References, TlsMaterial
@@ -49,9 +50,7 @@ async def request_of(
 
 def url_of(leased: Leased) -> str:
     """The URL of this attempt: the message's own, or the Endpoint's as it is now."""
-    if leased.endpoint is not None:
-        return leased.endpoint.url
-    return leased.message.url or f"endpoint:{leased.message.endpoint}"
+    return url_now(leased.message.url, leased.endpoint, leased.message.endpoint)
 
 
 def _timeout(message: Message) -> timedelta:

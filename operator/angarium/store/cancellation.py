@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
+from angarium.domain.fanout import url_now
 from angarium.domain.messages import LogState, MessageState
 from angarium.store.intake import SQL
 from angarium.store.journal import LogRow, error_row, log_row
@@ -16,7 +17,7 @@ def cancel_run(tx: Transaction, run: int, now: datetime) -> list[str]:
     now_ms = to_ms(now)
 
     def entries(row: Row) -> list[LogRow]:
-        url = row["url"] or f"endpoint:{row['endpoint']}"
+        url = url_now(row["url"], None, row["endpoint"])
         states = (LogState.CANCEL_REQUESTED, LogState.CANCELED)
         return [log_row(row["namespace"], row["seq"], now_ms, state, url) for state in states]
 
@@ -25,17 +26,17 @@ def cancel_run(tx: Transaction, run: int, now: datetime) -> list[str]:
 
 
 def give_up(tx: Transaction, rows: Sequence[Row], error: str, now: datetime) -> None:
-    """Fail messages with this error, and without a response."""
+    """Fail messages to an Endpoint that is gone with this error, and without a response."""
     now_ms = to_ms(now)
 
+    def gone(row: Row) -> str:
+        return url_now(None, None, row["endpoint"])
+
     def entries(row: Row) -> list[LogRow]:
-        url = f"endpoint:{row['endpoint']}"
-        return [error_row(row["namespace"], row["seq"], now_ms, LogState.FAILED, url, error)]
+        return [error_row(row["namespace"], row["seq"], now_ms, LogState.FAILED, gone(row), error)]
 
     _end(tx, rows, MessageState.FAILED, now, entries)
-    dead = [
-        (row["namespace"], now_ms, row["seq"], f"endpoint:{row['endpoint']}", error, None, None, None) for row in rows
-    ]
+    dead = [(row["namespace"], now_ms, row["seq"], gone(row), error, None, None, None) for row in rows]
     tx.insert(SQL["insert_dead_letter"], dead)
     for row in rows:
         tx.charge(row["namespace"], dead_letters=1)

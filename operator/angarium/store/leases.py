@@ -7,6 +7,7 @@ from datetime import datetime
 from heapq import merge
 from itertools import islice
 
+from angarium.domain.fanout import url_now
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
 from angarium.store.intake import SQL
 from angarium.store.journal import log_row
@@ -81,7 +82,7 @@ def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetim
         endpoint = endpoint_of(row)
         message = message_of(row)
         leased.append(Leased(message, row["retried"], row["lease"], row["lane"], endpoint))
-        url = endpoint.url if endpoint else row["url"]
+        url = url_now(message.url, endpoint, message.endpoint)
         log.append(log_row(message.namespace, row["seq"], to_ms(now), LogState.ACTIVE, url))
         tx.touch_lane(row["lane"])
     tx.insert(SQL["insert_log"], log)

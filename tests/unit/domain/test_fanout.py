@@ -171,8 +171,8 @@ def test_the_past_means_now(asked: Any, due: Any) -> None:
 
 
 def test_the_url_now() -> None:
-    assert url_now("https://own.test/", None) == "https://own.test/"
-    assert url_now(None, endpoint("billing", "https://b.test/")) == "https://b.test/"
+    assert url_now("https://own.test/", None, None) == "https://own.test/"
+    assert url_now(None, Endpoint("https://b.test/"), "billing") == "https://b.test/"
     assert url_now(None, None, "billing") == "endpoint:billing"
 
 
