@@ -1,0 +1,138 @@
+"""Events: one per object and reason in five minutes, repeats counted; in a loop whose time costs nothing."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from tests.support.fakes import LoopClock
+from tests.support.stores import endpoint
+
+from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.kube.client import MERGE_PATCH, KubeError
+from angarium.kube.events import MOST_WAITING, PER_S, WINDOW_S, Events, Told
+
+BILLING = endpoint("billing").ref
+AUDIT = endpoint("audit").ref
+
+
+class Cluster:
+    """Takes Events in place of an API server, and knows Endpoints in place of a store."""
+
+    def __init__(self, *known: str) -> None:
+        self.known = {endpoint(name).ref: endpoint(name) for name in known}
+        self.created: list[dict[str, Any]] = []
+        self.patched: list[tuple[str, dict[str, Any]]] = []
+        self.refusals: list[KubeError] = []
+
+    async def declared(self, ref: ObjectRef) -> Declared | None:
+        return self.known.get(ref)
+
+    async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        assert path == "/api/v1/namespaces/shop/events"
+        if self.refusals:
+            raise self.refusals.pop(0)
+        self.created.append(body)
+        return body
+
+    async def patch(self, path: str, body: dict[str, Any], content_type: str) -> dict[str, Any]:
+        assert content_type == MERGE_PATCH
+        self.patched.append((path.rsplit("/", 1)[1], body))
+        return body
+
+    def reasons(self) -> list[tuple[str, str]]:
+        return [(event["involvedObject"]["name"], event["reason"]) for event in self.created]
+
+
+@asynccontextmanager
+async def telling(cluster: Cluster) -> AsyncIterator[Events]:
+    events = Events(cluster, cluster, LoopClock(), asyncio.get_running_loop())  # type: ignore[arg-type]
+    running = asyncio.create_task(events.run())
+    try:
+        yield events
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+def failed(number: int = 1, ref: ObjectRef = BILLING) -> Told:
+    return Told(ref, "DeliveryFailed", f"message {number} was given up")
+
+
+@pytest.mark.looptime
+async def test_an_event_names_object_reason_and_time() -> None:
+    cluster = Cluster("billing")
+    async with telling(cluster) as events:
+        events.tell(failed())
+        events.tell(Told(BILLING, "SlotsForbidden", "skipped", warning=False))
+        await asyncio.sleep(1)
+    first, second = cluster.created
+    assert first["involvedObject"]["uid"] == endpoint("billing").uid
+    assert (first["type"], first["reason"], first["message"]) == (
+        "Warning",
+        "DeliveryFailed",
+        "message 1 was given up",
+    )
+    assert (first["count"], first["firstTimestamp"]) == (1, first["lastTimestamp"])
+    assert first["metadata"]["namespace"] == first["involvedObject"]["namespace"] == "shop"
+    assert second["type"] == "Normal"
+
+
+@pytest.mark.looptime
+async def test_repeats_are_counted_once_when_the_window_ends() -> None:
+    cluster = Cluster("billing", "audit")
+    async with telling(cluster) as events:
+        for number in range(1, 31):
+            events.tell(failed(number))
+            await asyncio.sleep(5)
+        events.tell(failed(ref=AUDIT))
+        await asyncio.sleep(WINDOW_S - 30 * 5 - 1)
+        assert cluster.reasons() == [("billing", "DeliveryFailed"), ("audit", "DeliveryFailed")]
+        assert cluster.patched == []
+        await asyncio.sleep(2)
+        ((name, change),) = cluster.patched
+        assert name == cluster.created[0]["metadata"]["name"]
+        assert (change["count"], change["message"]) == (30, "message 30 was given up")
+        assert change["lastTimestamp"] > cluster.created[0]["lastTimestamp"]
+        events.tell(failed(31))
+        await asyncio.sleep(2 * WINDOW_S)
+    assert len(cluster.created) == 3, "a new window is a new Event"
+    assert len(cluster.patched) == 1, "what happened once needs no count"
+
+
+@pytest.mark.looptime
+async def test_an_object_that_is_gone_gets_none() -> None:
+    cluster = Cluster("billing")
+    async with telling(cluster) as events:
+        events.tell(failed(ref=ObjectRef(Kind.SCHEDULE, "shop", "gone")))
+        events.tell(failed())
+        await asyncio.sleep(1)
+    assert cluster.reasons() == [("billing", "DeliveryFailed")]
+
+
+@pytest.mark.looptime
+async def test_one_that_cannot_be_written_is_logged_and_the_next_one_tried(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster("billing")
+    cluster.refusals = [KubeError(0, "away")]
+    async with telling(cluster) as events:
+        events.tell(failed(1))
+        await asyncio.sleep(1)
+        assert "cannot be written: away" in caplog.text
+        events.tell(failed(2))
+        await asyncio.sleep(1)
+    assert [event["message"] for event in cluster.created] == ["message 2 was given up"]
+
+
+@pytest.mark.looptime
+async def test_many_are_written_in_turn_and_too_many_are_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    names = [f"endpoint-{number}" for number in range(MOST_WAITING + 50)]
+    cluster = Cluster(*names)
+    async with telling(cluster) as events:
+        for name in names:
+            events.tell(failed(ref=endpoint(name).ref))
+        await asyncio.sleep(10)
+        assert len(cluster.created) <= 11 * PER_S
+        await asyncio.sleep(200)
+    assert len(cluster.created) == MOST_WAITING
+    assert caplog.text.count("dropped") == 50
