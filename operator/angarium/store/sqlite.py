@@ -197,7 +197,7 @@ class SqliteStore:
             pass
         after = 0
         while seqs := await self._read(partial(tenants.some_messages, namespace=namespace, after=after)):
-            await self._write(partial(tenants.clear_messages, messages=seqs))
+            await self._write(partial(tenants.clear_messages, namespace=namespace, messages=seqs))
             after = seqs[-1]
         await self._write(partial(tenants.clear_rest, namespace=namespace))
 

@@ -35,8 +35,9 @@ def some_messages(session: Session, namespace: str, after: int) -> list[int]:
     return [row["seq"] for row in session.rows(SQL["some_messages"], namespace=namespace, after=after, limit=_PIECE)]
 
 
-def clear_messages(tx: Transaction, messages: Sequence[int]) -> None:
-    seqs = json_array(messages)
+def clear_messages(tx: Transaction, namespace: str, messages: Sequence[int]) -> None:
+    rows = tx.rows(SQL["still_theirs"], namespace=namespace, seqs=json_array(messages))
+    seqs = json_array(row["seq"] for row in rows)
     for name in ("delete_bodies", "delete_attempts", "delete_messages"):
         tx.run(SQL[name], seqs)
 

@@ -26,6 +26,10 @@ DELETE FROM log WHERE id IN (SELECT value FROM json_each(?));
 -- Reads past the messages of other tenants: for a reader, not for the writer.
 SELECT seq FROM messages WHERE namespace = :namespace AND seq > :after ORDER BY seq LIMIT :limit;
 
+-- name: still_theirs
+-- A number that was read may have become free since, and another tenant's.
+SELECT seq FROM messages WHERE seq IN (SELECT value FROM json_each(:seqs)) AND namespace = :namespace;
+
 -- name: delete_bodies
 DELETE FROM bodies WHERE message IN (SELECT value FROM json_each(?));
 
