@@ -61,8 +61,3 @@ def valid_name(name: str) -> bool:
 def valid_value(value: str) -> bool:
     """Whether the value has no control character (a tab is fine) and can be written as UTF-8 (RFC 9110, 5.5)."""
     return _VALUE.fullmatch(value) is not None
-
-
-def merge(*maps: HeaderMap) -> dict[str, tuple[str, ...]]:
-    """Merge by case-insensitive name into canonical names: a later map replaces all lines of an earlier one."""
-    return {canonical(name): tuple(values) for headers in maps for name, values in headers.items()}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.domain.headers import canonical, is_forwardable, merge, valid_name, valid_value
+from angarium.domain.headers import canonical, is_forwardable, valid_name, valid_value
 
 
 @pytest.mark.parametrize(
@@ -75,12 +75,6 @@ def test_valid_name(name: str, valid: bool) -> None:
 )
 def test_valid_value(value: str, valid: bool) -> None:
     assert valid_value(value) is valid
-
-
-def test_merge() -> None:
-    merged = merge({"x-team": ["pay"], "Accept": ["a", "b"]}, {}, {"X-TEAM": ["ship"], "x-new": ["1"]})
-    assert merged == {"X-Team": ("ship",), "Accept": ("a", "b"), "X-New": ("1",)}
-    assert merge() == {}
 
 
 @settings(deadline=None)
