@@ -4,10 +4,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from itertools import accumulate
 from string import Template
 from typing import Any, TypeVar
 
 from angarium.domain.errors import InvalidInput
+from angarium.domain.fanout import url_now
 from angarium.domain.ids import dlq_id
 from angarium.domain.messages import LogState, MessageState
 from angarium.domain.ports import Retention
@@ -24,6 +26,10 @@ _CURSOR = re.compile(r"(\d{1,18})(?:-(\d{1,18}))?", re.ASCII)
 _LOG = {"time": "time_ms", "id": "id"}
 _DEAD_LETTERS = {"time": "created_ms", "id": "seq"}
 _ALL = -1
+_LARGE = ("headers", "body", "response_headers", "response_body")
+MOST_BYTES = 8 * 2**20
+"""Of headers and bodies on one page, which may hold fewer items than asked for, but always one."""
+
 _DLQ_ID = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
 
 
@@ -37,7 +43,7 @@ def message(
     state = MessageState(row["state"])
     return MessageView(
         message=message_of(row),
-        url=row["url"] or _endpoint_url(row),
+        url=url_now(row["url"], endpoint_of(row), row["endpoint"]),
         state=state,
         retried=row["retried"],
         due_at=None if state.terminal else from_ms(row["due_ms"]),
@@ -45,35 +51,30 @@ def message(
     )
 
 
-def _endpoint_url(row: Row) -> str:
-    endpoint = endpoint_of(row)
-    return endpoint.url if endpoint else f"endpoint:{row['endpoint']}"
-
-
 def log(session: Session, where: HistoryFilter) -> Page[LogEntry]:
-    """Asked for messages by id, all that is found is one page, whatever `count` says."""
+    """Asked for messages by id, all that a page can hold is on it, whatever `count` says."""
+    conditions = _conditions(where)
     if where.message_ids:
-        sql = _complete("log_of_messages", _LOG, where)
-        rows = session.rows(sql, messages=json_array(set(where.message_ids)), **_conditions(where, limit=_ALL))
-        return Page(tuple(map(_log_entry, rows)), None)
-    rows = session.rows(_complete("log", _LOG, where), **_conditions(where, where.count + 1))
-    return _page(rows, where, "log_id", _log_entry)
+        conditions["messages"] = json_array(set(where.message_ids))
+        return _full_page(session, _complete("log_of_messages", _LOG, where), "log_id", _log_entry, conditions)
+    return _page(session, _complete("log", _LOG, where), where.count, "log_id", _log_entry, conditions)
 
 
 def dead_letters(session: Session, where: HistoryFilter) -> Page[DeadLetter]:
-    """Asked for ids, all that is found is one page; with `dlq_ids` nothing else is asked (contract 6)."""
+    """Asked for ids, all that a page can hold is on it; with `dlq_ids` nothing else is asked (contract 6)."""
     if where.dlq_ids:
-        only = HistoryFilter(where.namespace, newest_first=where.newest_first)
-        letters = json_array(_letter_keys(where.dlq_ids))
+        only = HistoryFilter(where.namespace, newest_first=where.newest_first, cursor=where.cursor)
+        conditions = {**_conditions(only), "letters": json_array(_letter_keys(where.dlq_ids))}
         sql = _complete("dead_letters_by_id", _DEAD_LETTERS, only)
-        rows = session.rows(sql, letters=letters, **_conditions(only, limit=_ALL))
-        return Page(tuple(map(_dead_letter, rows)), None)
+        return _full_page(session, sql, "letter", _dead_letter, conditions)
+    conditions = _conditions(where)
     if where.message_ids:
+        conditions["messages"] = json_array(set(where.message_ids))
         sql = _complete("dead_letters_of_messages", _DEAD_LETTERS, where)
-        rows = session.rows(sql, messages=json_array(set(where.message_ids)), **_conditions(where, limit=_ALL))
-        return Page(tuple(map(_dead_letter, rows)), None)
-    rows = session.rows(_complete("dead_letters", _DEAD_LETTERS, where), **_conditions(where, where.count + 1))
-    return _page(rows, where, "letter", _dead_letter)
+        return _full_page(session, sql, "letter", _dead_letter, conditions)
+    return _page(
+        session, _complete("dead_letters", _DEAD_LETTERS, where), where.count, "letter", _dead_letter, conditions
+    )
 
 
 def _letter_keys(ids: Sequence[str]) -> set[tuple[int, int]]:
@@ -93,7 +94,7 @@ def _completed(statement: str, order: str, beyond: str, time: str, id: str) -> s
     return Template(SQL[statement]).substitute(conditions=conditions)
 
 
-def _conditions(where: HistoryFilter, limit: int) -> dict[str, Any]:
+def _conditions(where: HistoryFilter) -> dict[str, Any]:
     time_ms, position = _position(where)
     return {
         "namespace": where.namespace,
@@ -110,7 +111,6 @@ def _conditions(where: HistoryFilter, limit: int) -> dict[str, Any]:
         "schedules": _values(where.schedules),
         "caller_ips": _values(where.caller_ips),
         "labels": _values(where.labels),
-        "limit": limit,
     }
 
 
@@ -130,11 +130,33 @@ def _position(where: HistoryFilter) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _page(rows: Sequence[Row], where: HistoryFilter, key: str, item: Callable[[Row], T]) -> Page[T]:
-    shown = rows[: where.count]
-    more = len(rows) > len(shown) and shown
-    cursor = f"{shown[-1]['time_ms']}-{shown[-1][key]}" if more else None
-    return Page(tuple(map(item, shown)), cursor)
+def _full_page(
+    session: Session, sql: str, key: str, item: Callable[[Row], T], conditions: Mapping[str, Any]
+) -> Page[T]:
+    """As many as fit. They are sorted in memory, so their sizes are asked for first: else all bodies were sorted."""
+    rows = session.rows(_sizes(sql), limit=_ALL, **conditions)
+    fitting = sum(total <= MOST_BYTES for total in accumulate(size for (size,) in rows))
+    return _page(session, sql, max(1, fitting), key, item, conditions)
+
+
+def _sizes(sql: str) -> str:
+    """The statement for what `_page` weighs, without reading it."""
+    _, _, sources = sql.partition("\nFROM ")
+    return f"SELECT {' + '.join(f'coalesce(length({column}), 0)' for column in _LARGE)} FROM {sources}"
+
+
+def _page(
+    session: Session, sql: str, count: int, key: str, item: Callable[[Row], T], conditions: Mapping[str, Any]
+) -> Page[T]:
+    shown: list[T] = []
+    cursor, size = "", 0
+    for row in session.stream(sql, limit=count + 1, **conditions):
+        size += sum(len(row[column] or b"") for column in _LARGE)
+        if shown and (len(shown) == count or size > MOST_BYTES):
+            return Page(tuple(shown), cursor)
+        shown.append(item(row))
+        cursor = f"{row['time_ms']}-{row[key]}"
+    return Page(tuple(shown), None)
 
 
 def _log_entry(row: Row) -> LogEntry:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,34 @@ class TestPages:
         assert oldest not in (await store.dead_letters(HistoryFilter(NS))).items
         following = await store.dead_letters(HistoryFilter(NS, newest_first=False, count=9, cursor=page.cursor))
         assert list(following.items) == rest[1:]
+
+    @pytest.mark.parametrize("by_ids", [False, True])
+    async def test_large_bodies_make_short_pages(self, store: Store, by_ids: bool) -> None:
+        body = bytes(2**20)
+        sent = await accepted(store, *(publication(body=body, created_at=START + n * SECOND) for n in range(20)))
+        where = HistoryFilter(NS, message_ids=[message.id for message in sent] if by_ids else ())
+        got, sizes = [], []
+        cursor: str | None = None
+        while cursor is not None or not got:
+            page = await store.log(replace(where, cursor=cursor))
+            got += [entry.message.id for entry in page.items]
+            sizes.append(sum(len(entry.message.body) for entry in page.items))
+            cursor = page.cursor
+        assert got == [message.id for message in reversed(sent)]
+        assert max(sizes) <= 8 * 2**20
+        assert len(sizes) == 3
+
+    async def test_what_is_larger_than_a_page_has_its_own(self, store: Store) -> None:
+        items = await leased(store, *(publication(body=bytes(9 * 2**20)) for _ in range(2)))
+        await store.record([failed(item) for item in items], START)
+        first = await store.dead_letters(HistoryFilter(NS))
+        second = await store.dead_letters(HistoryFilter(NS, cursor=first.cursor))
+        ids = [letter.id for letter in (*first.items, *second.items)]
+        assert len(set(ids)) == 2
+        by_id = await store.dead_letters(HistoryFilter(NS, dlq_ids=ids))
+        assert [letter.id for letter in by_id.items] == ids[:1]
+        following = await store.dead_letters(HistoryFilter(NS, dlq_ids=ids, cursor=by_id.cursor))
+        assert [letter.id for letter in following.items] == ids[1:]
 
     async def test_a_bare_time_is_a_place_to_start(self, store: Store) -> None:
         await accepted(store, *(publication(created_at=START + n * SECOND) for n in range(4)))

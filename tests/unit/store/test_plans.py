@@ -84,6 +84,15 @@ def test_the_next_due_time_is_the_first_of_an_index(connection: sqlite3.Connecti
     assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
+@pytest.mark.parametrize("name", ["log_of_messages", "dead_letters_of_messages"])
+def test_history_of_messages_is_found_by_message(connection: sqlite3.Connection, name: str) -> None:
+    columns = history._LOG if name.startswith("log") else history._DEAD_LETTERS
+    statement = history._completed(name, "DESC", "<", **columns)
+    for sql in (statement, history._sizes(statement)):
+        (step,) = (step for step in plan(connection, sql) if step.startswith("SEARCH l"))
+        assert step.endswith("(message=?)"), step
+
+
 @pytest.mark.parametrize(("name", "index"), [("log", "log_time"), ("dead_letters", "dead_letters_time")])
 @pytest.mark.parametrize("order", [("DESC", "<"), ("ASC", ">")], ids=str)
 def test_a_page_of_history_is_read_in_order(

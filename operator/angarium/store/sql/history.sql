@@ -34,12 +34,13 @@ WHERE l.namespace = :namespace
     $conditions;
 
 -- name: log_of_messages
+-- The "+" keeps the index over time out of it, by which the whole log would be read for each message.
 SELECT m.*, l.id AS log_id, l.time_ms, l.state AS log_state, l.url AS log_url, l.error, l.next_ms,
     l.response_status, l.response_headers, l.response_body
 FROM json_each(:messages) AS wanted
 CROSS JOIN message_rows AS m ON m.id = wanted.value
 CROSS JOIN log AS l ON l.message = m.seq
-WHERE l.namespace = :namespace
+WHERE +l.namespace = :namespace
     AND (:states IS NULL OR l.state IN (SELECT value FROM json_each(:states)))
     $conditions;
 
