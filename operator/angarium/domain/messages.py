@@ -149,7 +149,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One HTTP request, numbered from 1. Without a response, `error` says why, and `reason` is its CamelCase word."""
+    """One HTTP request, numbered from 1. Without a response, `error` (`<reason>: <text>`) says why.
+
+    `reason` is a CamelCase word.
+    """
 
     number: int
     url: str

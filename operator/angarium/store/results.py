@@ -8,7 +8,7 @@ from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, R
 from angarium.store.intake import SQL
 from angarium.store.journal import LogRow, error_row, log_row
 from angarium.store.leases import fence_of, fenced
-from angarium.store.rows import attempt_row, error_text, response_row
+from angarium.store.rows import attempt_row, response_row
 from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
@@ -76,8 +76,8 @@ class _Ledger:
         if outcome.result is not Result.DELIVERED:
             self._tx.charge(message.namespace, stored_bytes=kept_bytes)
         if outcome.result is Result.FAILED:
-            error, response = error_text(attempt), response_row(attempt.response)
-            self._dead.append((message.namespace, self._now_ms, seq, attempt.url, error, *response))
+            response = response_row(attempt.response)
+            self._dead.append((message.namespace, self._now_ms, seq, attempt.url, attempt.error, *response))
             self._tx.charge(message.namespace, stored_bytes=kept_bytes, dead_letters=1)
         if message.endpoint is not None:
             self._note(message.namespace, message.endpoint, outcome, attempt)
@@ -86,10 +86,9 @@ class _Ledger:
         namespace, now_ms, url = outcome.leased.message.namespace, self._now_ms, attempt.url
         if outcome.result is Result.DELIVERED:
             return [log_row(namespace, seq, now_ms, LogState.DELIVERED, url)]
-        why = error_text(attempt)
-        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, why, attempt.response)
+        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, attempt.error, attempt.response)
         if outcome.result is Result.FAILED:
-            return [error, error_row(namespace, seq, now_ms, LogState.FAILED, url, why)]
+            return [error, error_row(namespace, seq, now_ms, LogState.FAILED, url, attempt.error)]
         next_ms = due_to_ms(outcome.next_at) if outcome.next_at else None
         return [error, log_row(namespace, seq, now_ms, LogState.RETRY, url, next_ms)]
 

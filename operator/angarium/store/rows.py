@@ -146,14 +146,7 @@ def attempt_row(attempt: Attempt) -> tuple[Any, ...]:
     """(number, time, duration, status, error) as columns."""
     status = attempt.response.status if attempt.response else 0
     duration = attempt.duration // _MICROSECOND
-    return (attempt.number, to_ms(attempt.started_at), duration, status, error_text(attempt))
-
-
-def error_text(attempt: Attempt) -> str:
-    """`<reason>: <text>`, so that one text tells both a person and a status."""
-    if not attempt.reason or attempt.error.startswith(attempt.reason):
-        return attempt.error
-    return f"{attempt.reason}: {attempt.error}"
+    return (attempt.number, to_ms(attempt.started_at), duration, status, attempt.error)
 
 
 def names(refs: Sequence[ObjectRef]) -> list[tuple[str, str, str]]:
