@@ -185,6 +185,9 @@ def _range_of(column: _Field) -> str:
 def _spelled(part: str, column: _Field) -> str:
     if part == "*/1":
         return "*"  # With a day field restricted, croniter would take */1 for a restriction and fire every day.
+    if column in (_DAY, _WEEKDAY):
+        # Beside a star, even one with a step, croniter takes a range of all days for no restriction.
+        part = part.replace("*/", f"{column.low}-{column.high}/")
     if column is _DAY and part.startswith("H") and "(" not in part:
         return part.replace("H", "H(1-28)")  # croniter's H reaches the 31st, which most months do not have.
     return part

@@ -2,7 +2,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.support.cron_cases import OCCURRENCES, REFUSED, REFUSED_ZONES
 
@@ -244,6 +244,8 @@ def test_against_a_walk_through_the_minutes(
 
 
 @given(columns(1, 31), columns(1, 12), columns(0, 6), st.dates(date(2020, 1, 1), date(2035, 1, 1)))
+@example(("*/2", set(range(1, 32, 2))), ("*", set(range(1, 13))), ("0-6/1", set(range(7))), date(2020, 1, 1))
+@example(("1-31", set(range(1, 32))), ("*", set(range(1, 13))), ("*/7", {0}), date(2020, 1, 1))
 @settings(max_examples=120, deadline=None)
 def test_days_against_a_walk_through_the_calendar(
     day: tuple[str, set[int]], month: tuple[str, set[int]], weekday: tuple[str, set[int]], after: date
