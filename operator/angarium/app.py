@@ -46,6 +46,7 @@ from angarium.telemetry import AttemptLog, Metrics, set_up_logging
 logger = logging.getLogger(__name__)
 
 STORE_LIMIT_S = 60.0
+STORE_ANSWER_S = 5.0
 OPERATOR_STOP_S = 15.0
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -302,19 +303,32 @@ async def health(
 ) -> AsyncIterator[tuple[HealthServer, int]]:
     """/livez, /readyz and /metrics on their own port, which is yielded too."""
 
+    async def readiness() -> list[str]:
+        return [*ready(), *await store_problems(base)]
+
     async def exposition() -> bytes:
-        try:
-            base.metrics.show(await base.store.backlog())
-        except StoreError as error:
-            logger.warning("metrics show what the store held before: %s", error)
+        for problem in await store_problems(base):
+            logger.warning("metrics show what the store held before: %s", problem)
         return base.metrics.text()
 
-    server = HealthServer(live, ready, exposition)
+    server = HealthServer(live, readiness, exposition)
     port = await server.start(base.settings.health_host, base.settings.health_port)
     try:
         yield server, port
     finally:
         await server.close()
+
+
+async def store_problems(base: Foundation) -> list[str]:
+    """Whether the store answers: what it holds is read, for the metrics too."""
+    try:
+        async with asyncio.timeout(STORE_ANSWER_S):
+            base.metrics.show(await base.store.backlog())
+    except TimeoutError:
+        return [f"store: it does not answer within {STORE_ANSWER_S:g} s"]
+    except StoreError as error:
+        return [f"store: {error}"]
+    return []
 
 
 def stop_signal() -> asyncio.Event:

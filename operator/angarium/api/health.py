@@ -13,14 +13,18 @@ _TEXT = "text/plain; charset=utf-8"
 class HealthServer:
     """Answers /livez, /readyz and /metrics.
 
-    `live` and `ready` return what is wrong, one line each, at once; an empty list is "ok". `metrics` is Prometheus'
-    text format. They are asked on every request.
+    `live` and `ready` return what is wrong, one line each; an empty list is "ok". `live` answers at once, `ready` may
+    ask the store. `metrics` is Prometheus' text format. They are asked on every request.
     """
 
     def __init__(
-        self, live: Callable[[], list[str]], ready: Callable[[], list[str]], metrics: Callable[[], Awaitable[bytes]]
+        self,
+        live: Callable[[], list[str]],
+        ready: Callable[[], Awaitable[list[str]]],
+        metrics: Callable[[], Awaitable[bytes]],
     ) -> None:
-        self._checks = {"/livez": live, "/readyz": ready}
+        self._live = live
+        self._ready = ready
         self._metrics = metrics
         self._listener: Listener | None = None
 
@@ -36,14 +40,13 @@ class HealthServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.raw_path.partition("?")[0]
-        check = self._checks.get(path)
-        if check is None and path != "/metrics":
+        if path not in ("/livez", "/readyz", "/metrics"):
             return _text(404, f"there is nothing at {path[:100]}; there are /livez, /readyz and /metrics")
         if request.method not in ("GET", "HEAD"):
             return _text(405, f"{request.method} is not allowed here; allowed: GET, HEAD", {"Allow": "GET, HEAD"})
-        if check is None:
+        if path == "/metrics":
             return web.Response(body=await self._metrics(), headers={"Content-Type": CONTENT_TYPE_LATEST})
-        problems = check()
+        problems = self._live() if path == "/livez" else await self._ready()
         return _text(503, "\n".join(problems)) if problems else _text(200, "ok")
 
 

@@ -22,7 +22,10 @@ async def client(problems: dict[str, list[str]]) -> AsyncIterator[httpx.AsyncCli
     async def metrics() -> bytes:
         return generate_latest(registry)
 
-    server = HealthServer(lambda: problems["live"], lambda: problems["ready"], metrics)
+    async def ready() -> list[str]:
+        return problems["ready"]
+
+    server = HealthServer(lambda: problems["live"], ready, metrics)
     port = await server.start("127.0.0.1", 0)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as connected:
         yield connected
