@@ -5,7 +5,7 @@ Nothing here looks names up: the caller brings every address that a lookup retur
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -110,6 +110,11 @@ class AddressPolicy:
             if what:
                 return f"{address} is {what}" if str(target) == address else f"{address} leads to {target}, {what}"
         return None
+
+    def opening(self, address: str) -> tuple[Network, ...]:
+        """The entries that `allow` needs for a refused address, of one address each; empty if nothing opens it."""
+        exact = tuple(ip_network(target) for target, _ in _targets(address))
+        return exact if replace(self, allow=(*self.allow, *exact)).refusal(address) is None else ()
 
     def _forbidden(self, target: Address, special: _Range | None) -> str | None:
         if special and special.opening is _Opening.NEVER:

@@ -6,8 +6,6 @@ The check stands after the lookup, so a name cannot be judged by one answer and 
 import asyncio
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
-from ipaddress import ip_network
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
@@ -47,9 +45,9 @@ def not_allowed(policy: AddressPolicy, address: str, host: str) -> SendError:
     problem = policy.refusal(address) or address
     if host != address:
         problem = f"{host} resolves to an address that may not be called: {problem}"
-    exact = ip_network(address.partition("%")[0])
-    if replace(policy, allow=(*policy.allow, exact)).refusal(address) is None:
-        return SendError("AddressNotAllowed", f"{problem}; if it is to be called, set --allow-address {exact}")
+    opening = ",".join(map(str, policy.opening(address)))
+    if opening:
+        return SendError("AddressNotAllowed", f"{problem}; if it is to be called, set --allow-address {opening}")
     return SendError("AddressNotAllowed", f"{problem}; no setting opens it")
 
 

@@ -162,3 +162,21 @@ def test_any_text_is_judged_without_an_error(text: str) -> None:
     refusal = DEFAULT.refusal(text)
     if literal_host(text) is None:
         assert refusal == f"{text!r} is not an IP address"
+
+
+@pytest.mark.parametrize(
+    ("address", "opening"),
+    [
+        ("127.0.0.1", "127.0.0.1/32"),
+        ("::ffff:127.0.0.1", "127.0.0.1/32"),
+        ("64:ff9b::7f00:1", "127.0.0.1/32"),
+        ("2002:7f00:1::", "127.0.0.1/32"),
+        ("::1", "::1/128"),
+        ("169.254.169.254", ""),
+        ("::ffff:169.254.169.254", ""),
+        ("fe80::1%eth0", ""),
+        ("localhost", ""),
+    ],
+)
+def test_what_opens_a_refused_address(address: str, opening: str) -> None:
+    assert ",".join(map(str, AddressPolicy().opening(address))) == opening
