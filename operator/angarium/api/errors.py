@@ -41,8 +41,8 @@ def answer_of(error: AngariumError, now: datetime) -> Answer:
             return Answer({"error": text}, 400)
         case NotFound():
             return Answer({"error": text}, 404)
-        case LimitExceeded():
-            return Answer({"error": text}, 429, _limit_headers(now))
+        case LimitExceeded(limit=limit):
+            return Answer({"error": text}, 429, _limit_headers(limit, now))
         case Draining():
             return draining()
         case StoreError():
@@ -61,10 +61,10 @@ def _retry_after(wait: timedelta) -> dict[str, str]:
     return {"Retry-After": str(int(wait.total_seconds()))}
 
 
-def _limit_headers(now: datetime) -> dict[str, str]:
+def _limit_headers(limit: int, now: datetime) -> dict[str, str]:
     # The burst family: with RateLimit-Limit both SDKs would report the daily quota instead (contract 3.3).
     reset = int((now + LIMIT_RETRY_AFTER).timestamp())
-    burst = {"Burst-RateLimit-Remaining": "0", "Burst-RateLimit-Reset": str(reset)}
+    burst = {"Burst-RateLimit-Limit": str(limit), "Burst-RateLimit-Remaining": "0", "Burst-RateLimit-Reset": str(reset)}
     return {**_retry_after(LIMIT_RETRY_AFTER), **burst}
 
 

@@ -40,6 +40,10 @@ class NotFound(AngariumError):
 class LimitExceeded(AngariumError):
     """A tenant's limit is reached (messages waiting, bytes stored); the publisher may try again later."""
 
+    def __init__(self, text: str, limit: int) -> None:
+        super().__init__(text)
+        self.limit = limit
+
 
 class ReferenceUnavailable(AngariumError):
     """A Secret or ConfigMap cannot be read just now and no cached value serves: try again, it costs no retry."""

@@ -104,9 +104,11 @@ class Intake:
         waiting, stored = self._held[namespace]
         waiting, stored = waiting + count, stored + count * len(publication.body)
         if waiting > limits.waiting:
-            raise LimitExceeded(f"namespace {namespace!r} has reached its limit of {limits.waiting} waiting messages")
+            text = f"namespace {namespace!r} has reached its limit of {limits.waiting} waiting messages"
+            raise LimitExceeded(text, limits.waiting)
         if stored > limits.stored_bytes:
-            raise LimitExceeded(f"namespace {namespace!r} has reached its limit of {limits.stored_bytes} stored bytes")
+            text = f"namespace {namespace!r} has reached its limit of {limits.stored_bytes} stored bytes"
+            raise LimitExceeded(text, limits.stored_bytes)
         self._held[namespace] = waiting, stored
         self._tx.charge(namespace, waiting=count, stored_bytes=count * len(publication.body))
 

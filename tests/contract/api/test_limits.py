@@ -208,10 +208,11 @@ async def test_store_errors_ask_for_another_try(store: Store, clock: Clock, erro
 
 
 async def test_a_tenants_limit_is_a_burst_429(store: Store, clock: Clock) -> None:
-    async with serving(Failing(store, LimitExceeded("1000000 messages wait")), clock) as api:  # type: ignore[arg-type]
+    async with serving(Failing(store, LimitExceeded("1000000 messages wait", 1_000_000)), clock) as api:  # type: ignore[arg-type]
         reply = await api.request("POST", PUBLISH)
         assert reply.status == 429
         assert int(reply.headers["retry-after"]) > 0
+        assert reply.headers["burst-ratelimit-limit"] == "1000000"
         assert reply.headers["burst-ratelimit-remaining"] == "0"
         assert int(reply.headers["burst-ratelimit-reset"]) > clock.now().timestamp()
         assert not {"ratelimit-limit", "x-ratelimit-limit-requests"} & set(reply.headers)

@@ -187,8 +187,9 @@ async def test_a_tenants_limit_is_the_sdks_rate_limit_error(
     sdk: Sdk, api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(publications: Any, grant: Any) -> Any:
-        return [LimitExceeded("1000000 messages wait") for _ in publications], ()
+        return [LimitExceeded("1000000 messages wait", 1_000_000) for _ in publications], ()
 
     monkeypatch.setattr(api.store, "accept", refuse)
-    with pytest.raises(RateLimitExceededError):
+    with pytest.raises(RateLimitExceededError) as refused:
         await sdk(lambda client: client.message.publish(url="https://e.test"))
+    assert (refused.value.limit, refused.value.remaining) == ("1000000", "0")
