@@ -1,9 +1,15 @@
-"""What the operator knows of its own state, for /livez, /readyz and metrics. Its loop writes it, anyone reads it."""
+"""What the operator knows of its own state, for /livez, /readyz and metrics. Its loop writes it, anyone reads it.
 
+What is new in it is logged, once: a state that lasts must not fill the log.
+"""
+
+import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from angarium.domain.ports import Clock
+
+logger = logging.getLogger(__name__)
 
 DOWN_LIMIT_S = 300.0
 MISSED_LIMIT = 2
@@ -32,22 +38,35 @@ class Health:
         self._failed = True
 
     def unreachable(self, why: str) -> None:
+        """The API server does not answer, or cannot be asked now."""
+        if not self._unreachable:
+            logger.warning("the API server cannot be asked, deliveries go on meanwhile: %s", why)
         self._turned = self._clock.monotonic()
         self._unreachable = why
         self._down_since = None  # while the API server is away, nothing is the operator's fault
 
     def lacking(self, problems: Sequence[str]) -> None:
-        """CRDs or rights that are missing."""
+        """The API server answers; these CRDs or rights are missing."""
+        if self._unreachable:
+            logger.info("the API server answers again")
+        for problem in problems:
+            if problem not in self._lacking:
+                logger.error("declarations do not get through: %s", problem)
         self._turned = self._clock.monotonic()
         self._unreachable, self._lacking = "", tuple(problems)
+
+    @property
+    def lacks(self) -> bool:
+        """Something has to be granted or applied before all can be listed."""
+        return bool(self._lacking)
 
     def watching(self, alive: Callable[[], bool]) -> None:
         self._watching = alive
 
     def resynced(self, *, missed: bool, watched: bool, problems: Sequence[str]) -> None:
-        now = self._turned = self._clock.monotonic()
+        self.lacking(problems)
+        now = self._turned
         self.resyncs += 1
-        self._unreachable, self._lacking = "", tuple(problems)
         self._synced = self._synced or not problems
         self._missed_in_a_row = self._missed_in_a_row + 1 if missed else 0
         if watched and not missed:
@@ -57,8 +76,9 @@ class Health:
 
     @property
     def up(self) -> bool:
-        """Declarations get through: the first resync is done, the API server answers, the watch runs."""
-        return self._synced and not self._unreachable and self._watching() and self._missed_in_a_row == 0
+        """Declarations get through: the first resync is done, all kinds can be listed, the watch runs."""
+        hindered = self._unreachable or self._lacking or self._missed_in_a_row
+        return self._synced and not hindered and self._watching()
 
     def live(self) -> list[str]:
         now = self._clock.monotonic()
@@ -74,8 +94,9 @@ class Health:
         return problems
 
     def ready(self) -> list[str]:
+        """Once all was listed, publishers need no API server: what is lost later takes nobody away from them."""
+        if self._synced:
+            return []
         if self._lacking:
             return [f"operator: {problem}" for problem in self._lacking]
-        if not self._synced:
-            return [f"operator: the first resync is not done{f': {self._unreachable}' if self._unreachable else ''}"]
-        return []
+        return [f"operator: the first resync is not done{f': {self._unreachable}' if self._unreachable else ''}"]

@@ -77,6 +77,7 @@ class Operator:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
         self._parts: _Parts | None = None
+        self._stopping = False
         self.health = Health(planes.clock, scope.resync)
 
     def start(self) -> None:
@@ -84,6 +85,7 @@ class Operator:
 
     def stop(self, timeout_s: float) -> None:
         """End it; waits at most so long. A thread that hangs ends with the process."""
+        self._stopping = True
         loop, main = self._loop, self._main
         if loop is not None and main is not None and not loop.is_closed():
             loop.call_soon_threadsafe(main.cancel)
@@ -117,6 +119,8 @@ class Operator:
 
     async def _operate(self) -> None:
         self._loop, self._main = asyncio.get_running_loop(), asyncio.current_task()
+        if self._stopping:  # told so before there was anything to cancel
+            return
         client = KubeClient(self._config)
         self._planes.references.connect(self._loop, client)
         parts = self._parts = _Parts(client, self._scope, self._planes, self._loop)
@@ -145,8 +149,6 @@ class Operator:
                 self.health.lacking(problems)
                 if not problems:
                     return
-                for problem in problems:
-                    logger.error("the operator cannot start: %s", problem)
             await backoff.wait()
 
     async def _follow(self, parts: "_Parts", client: KubeClient) -> None:
@@ -156,7 +158,8 @@ class Operator:
         trusted = False  # there is a watch, and the API server answered ever since it was started
         try:
             while True:
-                listening = trusted and watch is not None and not watch.ended.is_set()
+                # What refuses our lists refuses Kopf's too, and that may leave it alive and deaf.
+                listening = trusted and not self.health.lacks and watch is not None and not watch.ended.is_set()
                 missed = await self._resync(parts, watched=listening)
                 if missed is None:
                     trusted = False
@@ -165,10 +168,12 @@ class Operator:
                 tries, pause = _Backoff(), self._scope.resync.total_seconds()
                 if watch is not None and listening and not missed:
                     restarts = _Backoff(LAST_RESTART_BACKOFF_S)
-                else:
+                elif watch is None or watch.ended.is_set() or not self.health.lacks:
                     if watch is not None and watch.ended.is_set():
                         await restarts.wait()
                     watch, trusted, pause = await self._watch_anew(parts, watch), True, min(pause, AFTER_RESTART_S)
+                if self.health.lacks:
+                    pause = min(pause, LAST_BACKOFF_S)
                 await self._pause(parts, client, watch, pause)
         finally:
             if watch is not None:
@@ -179,10 +184,11 @@ class Operator:
         try:
             replaced = await parts.replaced()
             findings = await parts.resync.run(watched=watched and not replaced)
+        except KubeError as error:
+            self.health.unreachable(str(error))
+            return None
         except AngariumError as error:
             logger.warning("the resync failed: %s", error)
-            if isinstance(error, KubeError):
-                self.health.unreachable(str(error))
             return None
         if findings.missed:
             named = ", ".join(str(ref) for ref in sorted(findings.missed)[:5])
@@ -222,6 +228,7 @@ class Operator:
             except KubeError as error:
                 if error.unreachable:
                     self.health.unreachable(str(error))
+                if error.unreachable or error.status == 401:
                     return
 
 
@@ -249,7 +256,8 @@ class _Parts:
 
     def notice(self, notices: list[Notice]) -> None:
         """From any thread. Raises RuntimeError once the loop is closed."""
-        self.status.touch(told_by.touched(notices))
+        if touched := told_by.touched(notices):
+            self.status.touch(touched)
         for namespace in told_by.bereft(notices):
             self._loop.call_soon_threadsafe(self.status.review, namespace)
         for event in told_by.told(notices):

@@ -45,12 +45,34 @@ def test_what_is_lacking_is_named(health: Health) -> None:
     assert health.ready() == []
 
 
-def test_a_list_that_was_refused_makes_it_unready_until_it_works(health: Health) -> None:
+def test_a_list_that_is_refused_later_turns_up_off_and_takes_nobody_away_from_publishers(health: Health) -> None:
     synced(health)
     synced(health, problems=("Schedules cannot be listed",))
-    assert health.ready() == ["operator: Schedules cannot be listed"]
+    assert (health.up, health.ready(), health.live()) == (False, [], [])
     synced(health)
-    assert health.ready() == []
+    assert health.up
+
+
+def test_a_list_that_is_refused_at_first_keeps_it_unready(health: Health) -> None:
+    synced(health, problems=("Schedules cannot be listed",))
+    assert (health.up, health.ready()) == (False, ["operator: Schedules cannot be listed"])
+
+
+def test_what_lasts_is_logged_once(health: Health, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    for _ in range(3):
+        health.unreachable("connection refused")
+    for _ in range(3):
+        health.lacking(["may not list tokens"])
+    synced(health)
+    health.unreachable("connection refused")
+    said = [record.getMessage() for record in caplog.records]
+    assert [" ".join(text.split()[:4]) for text in said] == [
+        "the API server cannot",
+        "the API server answers",
+        "declarations do not get",
+        "the API server cannot",
+    ]
 
 
 def test_an_outage_turns_up_off_and_leaves_the_rest(health: Health, clock: FakeClock) -> None:
