@@ -58,6 +58,16 @@ def _duration(text: str) -> timedelta:
         raise ValueError(f"a duration like 30s, 5m or 1d12h is needed ({error.problem})") from error
 
 
+def _at_least(least: timedelta) -> Callable[[str], timedelta]:
+    def parse(text: str) -> timedelta:
+        duration = _duration(text)
+        if duration < least:
+            raise ValueError(f"at least {format_duration(least)} is needed")
+        return duration
+
+    return parse
+
+
 def _boolean(text: str) -> bool:
     if text.lower() in ("true", "1", "yes", "on"):
         return True
@@ -114,7 +124,9 @@ class Settings:
     namespaces: tuple[str, ...] = _setting(
         (), _names, "Watch these namespaces only (comma-separated); all of them by default.", "NAMES"
     )
-    resync: timedelta = _setting(timedelta(minutes=5), _duration, "How often all objects are listed.", "DURATION")
+    resync: timedelta = _setting(
+        timedelta(minutes=5), _at_least(timedelta(seconds=1)), "How often all objects are listed.", "DURATION"
+    )
     max_body: int = _setting(2**20, _integer(1, 2**30), "The largest message body in bytes.", "BYTES")
     max_response: int = _setting(2**20, _integer(0, 2**30), "How much of a response body is kept, in bytes.", "BYTES")
     max_delay: timedelta = _setting(timedelta(days=366), _duration, "The longest delay of a message.", "DURATION")
@@ -136,7 +148,10 @@ class Settings:
         timedelta(minutes=5), _duration, "How long messages of a deleted Endpoint wait for its return.", "DURATION"
     )
     keep_messages: timedelta = _setting(
-        timedelta(days=3), _duration, "How long messages stay readable after their end.", "DURATION"
+        timedelta(days=3),
+        _at_least(timedelta(minutes=1)),
+        "How long messages stay readable after their end.",
+        "DURATION",
     )
     keep_log: timedelta = _setting(timedelta(days=7), _duration, "How long log entries are kept.", "DURATION")
     keep_dead_letters: timedelta = _setting(timedelta(days=7), _duration, "How long dead letters are kept.", "DURATION")

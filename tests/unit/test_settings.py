@@ -75,3 +75,11 @@ def test_every_default_is_what_its_text_means() -> None:
 def test_paths_and_hosts_are_taken_as_they_are() -> None:
     settings = settings_of({"ANGARIUM_DATABASE": "data/a b.db"}, host="::1")
     assert (settings.database, settings.host) == (Path("data/a b.db"), "::1")
+
+
+@pytest.mark.parametrize(("name", "least"), [("keep_messages", "1m"), ("resync", "1s")])
+def test_a_duration_that_would_break_a_promise_is_refused(name: str, least: str) -> None:
+    """A message has to stay readable for a minute after its end (contract 8.2)."""
+    with pytest.raises(SettingsError, match=f"at least {least} is needed"):
+        settings_of({variable(name): "0s"})
+    assert settings_of({variable(name): least})
