@@ -238,7 +238,7 @@ class _Parts:
     def __init__(self, client: KubeClient, scope: Scope, planes: Planes, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.events = Events(client, planes.store, planes.clock, loop)
-        self.tenants = Tenants(client, planes.store, planes.clock)
+        self.tenants = Tenants(client, planes.store, planes.clock, planes.references.forget_namespace)
         self.tokens = TokenSecrets(
             client, planes.store, planes.keys, scope.public_url, self._tokens_changed, self._tenant_replaced
         )

@@ -7,7 +7,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from angarium.domain.declarations import KeyRef
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
@@ -18,13 +18,14 @@ FRESH_S = 60.0
 RECHECK_MISSING_S = 15.0
 STALE_S = 3600.0
 ANSWER_S = 20.0
+NOT_CONNECTED = "the operator is not connected to the API server"
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
     """What a read gave: decoded values, or None when the object does not exist."""
 
-    values: Mapping[str, bytes] | None
+    values: Mapping[str, bytes] | None = field(repr=False)
     at: float
 
     def fresh(self, key: str, now: float) -> bool:
@@ -41,6 +42,7 @@ class KubeReferences:
         self._client: KubeClient | None = None
         self._cache: dict[tuple[str, str, str], _Read] = {}
         self._reading: dict[tuple[str, str, str], asyncio.Task[_Read]] = {}
+        self._tidied = clock.monotonic()
 
     def connect(self, loop: asyncio.AbstractEventLoop, client: KubeClient) -> None:
         self._loop, self._client = loop, client
@@ -68,14 +70,22 @@ class KubeReferences:
         if cached is not None and cached.fresh(key, self._clock.monotonic()):
             return cached
         loop = self._loop
-        if loop is None:
-            return self._stale(what, "the operator is not connected to the API server")
-        asking = asyncio.run_coroutine_threadsafe(self._read_once(what), loop)
+        if loop is None or loop.is_closed():
+            return self._stale(what, NOT_CONNECTED)
+        asking = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._read_once(what), loop))
+        # Waited for, not awaited: an operator that ends cancels its read, and that must not look like our own end.
         try:
-            async with asyncio.timeout(ANSWER_S):
-                return await asyncio.wrap_future(asking)
-        except (KubeError, TimeoutError) as error:
-            return self._stale(what, str(error) or "the API server does not answer")
+            done, _ = await asyncio.wait([asking], timeout=ANSWER_S)
+        finally:
+            asking.cancel()
+        if not done:
+            return self._stale(what, "the API server does not answer")
+        if asking.cancelled():
+            return self._stale(what, NOT_CONNECTED)
+        try:
+            return asking.result()
+        except KubeError as error:
+            return self._stale(what, str(error))
 
     def _stale(self, what: tuple[str, str, str], why: str) -> _Read:
         """The value read last, while it is not too old, and only if there was one."""
@@ -95,7 +105,7 @@ class KubeReferences:
     async def _read(self, what: tuple[str, str, str]) -> _Read:
         plural, namespace, name = what
         if self._client is None:
-            raise KubeError(0, "the operator is not connected to the API server")
+            raise KubeError(0, NOT_CONNECTED)
         try:
             manifest = await self._client.get(core_path(namespace, plural, name))
         except KubeError as error:
@@ -104,10 +114,21 @@ class KubeReferences:
             values = None
         else:
             values = _values(plural, manifest)
+        self._forget_old()
         read = self._cache[what] = _Read(values, self._clock.monotonic())
         return read
 
+    def _forget_old(self) -> None:
+        """What nobody has asked for since it was too old to serve: Secrets do not stay in memory for ever."""
+        now = self._clock.monotonic()
+        if now - self._tidied < FRESH_S:
+            return
+        self._tidied = now
+        for what in [what for what, read in self._cache.items() if now - read.at >= STALE_S]:
+            self._cache.pop(what, None)
+
     def forget_namespace(self, namespace: str) -> None:
+        """A namespace that gets this name next must not be served with the values of the last one."""
         for what in [what for what in self._cache if what[1] == namespace]:
             self._cache.pop(what, None)
 

@@ -4,7 +4,7 @@ In namespaced mode nobody can tell whether a namespace is gone: what is not watc
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 from angarium.domain.ports import Clock, HousekeepingStore
 from angarium.kube.client import KubeClient
@@ -15,12 +15,15 @@ NAMESPACES = "/api/v1/namespaces"
 
 
 class Tenants:
-    """Compares the tenants of the store with the cluster's namespaces."""
+    """Compares the tenants of the store with the cluster's namespaces; `purged` is told who was removed."""
 
-    def __init__(self, client: KubeClient, store: HousekeepingStore, clock: Clock) -> None:
+    def __init__(
+        self, client: KubeClient, store: HousekeepingStore, clock: Clock, purged: Callable[[str], None]
+    ) -> None:
         self._client = client
         self._store = store
         self._clock = clock
+        self._purged = purged
         self._named: frozenset[str] = frozenset()
 
     async def name_unwatched(self, watched: Collection[str]) -> None:
@@ -48,6 +51,7 @@ class Tenants:
             if current is None or (uid is not None and uid != current):
                 logger.warning("namespace %s is gone: its tokens, schedules, messages and log are removed", namespace)
                 await self._store.purge_namespace(namespace, self._clock.now())
+                self._purged(namespace)
                 purged = True
             elif uid is None:
                 await self._store.identify_tenant(namespace, current)

@@ -124,6 +124,44 @@ async def test_without_an_operator_nothing_can_be_told(clock: FakeClock) -> None
         await KubeReferences(clock).secret("shop", KEY)
 
 
+async def test_an_operator_that_ends_during_a_read_does_not_end_who_asked(clock: FakeClock) -> None:
+    asked = asyncio.Event()
+
+    class Hanging(FakeApi):
+        async def get(self, path: str) -> Manifest:
+            asked.set()
+            return await asyncio.get_running_loop().create_future()
+
+    references, api = KubeReferences(clock), Hanging()
+    references.connect(asyncio.get_running_loop(), api)  # type: ignore[arg-type]
+    before = asyncio.all_tasks()
+    asking = asyncio.create_task(references.secret("shop", KEY))
+    await asked.wait()
+    for task in asyncio.all_tasks() - before - {asking}:
+        task.cancel()
+    with pytest.raises(ReferenceUnavailable, match="not connected"):
+        await asking
+
+
+async def test_who_asked_can_be_ended(references: KubeReferences, api: FakeApi) -> None:
+    asking = asyncio.create_task(references.secret("shop", KEY))
+    await asyncio.sleep(0)
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+
+
+async def test_a_secret_that_nobody_asks_for_leaves_the_memory(
+    references: KubeReferences, api: FakeApi, clock: FakeClock
+) -> None:
+    api.secret(header=b"one")
+    await references.secret("shop", KEY)
+    clock.advance(timedelta(hours=1))
+    with pytest.raises(ReferenceMissing):
+        await references.secret("shop", KeyRef("other", "key"))
+    assert [name for _, _, name in references._cache] == ["other"]
+
+
 async def test_a_config_map_has_text_and_bytes(references: KubeReferences, api: FakeApi) -> None:
     binary = base64.b64encode(b"\x00\xff").decode()
     api.objects["/api/v1/namespaces/shop/configmaps/bodies"] = {"data": {"text": "ä"}, "binaryData": {"raw": binary}}

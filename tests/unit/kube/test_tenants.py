@@ -20,7 +20,7 @@ class Held:
 
 async def test_what_is_not_watched_is_named_once(caplog: pytest.LogCaptureFixture) -> None:
     store = Held("shop", "bank", "club")
-    tenants = Tenants(None, store, FakeClock())  # type: ignore[arg-type]
+    tenants = Tenants(None, store, FakeClock(), lambda _: None)  # type: ignore[arg-type]
     caplog.set_level(logging.WARNING)
 
     async def named() -> list[str]:
