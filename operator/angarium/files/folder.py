@@ -10,13 +10,14 @@ from pathlib import Path
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
 from angarium.domain.errors import StoreError
-from angarium.domain.ports import CatalogStore, Clock
+from angarium.domain.ports import Clock
 from angarium.files.declarations import declare
-from angarium.files.documents import Stamp, stamps
+from angarium.files.documents import Finding, Stamp, stamps
 from angarium.files.inventory import Inventory, take_inventory, title
 from angarium.files.references import FileReferences, Source, Values
 from angarium.files.validation import Validator
 from angarium.service.catalog import Catalog
+from angarium.service.statuses import Statuses, StatusStore
 
 POLL_S = 0.5
 
@@ -37,7 +38,7 @@ class ManifestFiles:
         paths: Sequence[Path],
         *,
         catalog: Catalog,
-        store: CatalogStore,
+        store: StatusStore,
         references: FileReferences,
         clock: Clock,
         announce: Callable[[str], None],
@@ -47,6 +48,7 @@ class ManifestFiles:
         self._catalog = catalog
         self._store = store
         self._references = references
+        self._statuses = Statuses(store, references)
         self._clock = clock
         self._announce = announce
         self._validator = Validator()
@@ -66,6 +68,7 @@ class ManifestFiles:
             self._homes = {declared.ref: None for kind in Kind for declared in await self._store.catalog(kind)}
         changes = self._take_sources(inventory)
         changes += await self._take_objects(inventory)
+        inventory.findings += await self._unresolved(inventory)
         self._tell(changes, read, inventory)
         self._read = read
         return [str(finding) for finding in inventory.findings]
@@ -131,6 +134,16 @@ class ManifestFiles:
                 inventory.findings.append(document.finding(field, message))
             declared.append(one)
         return declared
+
+    async def _unresolved(self, inventory: Inventory) -> list[Finding]:
+        """What sound objects refer to and nobody declares: told here, because dev mode has no status to show it."""
+        statuses = await self._statuses.desired(list(inventory.objects))
+        return [
+            document.finding("", f"{ref}: {problem.message}")
+            for ref, document in inventory.objects.items()
+            if ref in statuses
+            for problem in statuses[ref].problems
+        ]
 
     def _is_kept(self, name: ObjectRef | Source, home: Path | None, inventory: Inventory) -> bool:
         """Whether an object may be declared still, though it was not found sound.

@@ -53,6 +53,26 @@ async def test_everything_sound_is_in_the_store(manifests: Manifests) -> None:
     assert {OK, TICK} <= told
 
 
+async def test_what_is_referred_to_and_missing_is_told_until_it_is_there(manifests: Manifests) -> None:
+    members = "endpoints: [{name: a, endpointRef: {name: audit}}]"
+    topic = f"{VERSION}kind: Topic\nmetadata: {{name: orders}}\nspec: {{{members}}}\n"
+    headers = "headers: [{name: X-Key, valueFrom: {secretKeyRef: {name: auth, key: header}}}]"
+    file = manifests.write("a.yaml", schedule(spec=f"every: 5s\n  {headers}"), topic)
+    files = manifests.files()
+    assert await files.load() == [
+        f"{file}:1: Schedule default/tick: Endpoint 'ok' does not exist",
+        f"{file}:1: Schedule default/tick: Secret 'auth' is in none of the files for namespace 'default'",
+        f"{file}:9: Topic default/orders: Endpoint 'audit' does not exist",
+    ]
+    assert await manifests.names() == {"Schedule default/tick", "Topic default/orders"}
+    manifests.write("b.yaml", endpoint(), endpoint("audit"))
+    assert [line.partition(": ")[2] for line in await files.load()] == [
+        "Schedule default/tick: Secret 'auth' is in none of the files for namespace 'default'"
+    ]
+    manifests.write("c.yaml", secret())
+    assert await files.load() == []
+
+
 async def test_a_second_start_changes_nothing(manifests: Manifests) -> None:
     manifests.write("a.yaml", endpoint(), schedule())
     await manifests.files().load()
