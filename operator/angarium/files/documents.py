@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from angarium.domain.declarations import Kind
 from angarium.files.parsing import Node, ParseError, parse_json, parse_yaml
+from angarium.resources.manifest import GROUP
 
 MAX_FILE_BYTES = 4 * 2**20
 SUFFIXES = (".yaml", ".yml", ".json")
-OUR_GROUP = "angarium.dev"
-OUR_KINDS = ("Endpoint", "Topic", "Schedule", "Token")
+OUR_KINDS = tuple(Kind)
 SOURCE_KINDS = ("Secret", "ConfigMap")
 
 Manifest = dict[str, Any]
@@ -158,7 +159,7 @@ def _sorted_out(documents: list[Document], findings: list[Finding]) -> tuple[lis
         if not isinstance(version, str) or not isinstance(kind, str):
             missing = "kind" if isinstance(version, str) else "apiVersion"
             findings.append(document.finding(missing, "is missing or no text"))
-        elif version.startswith(f"{OUR_GROUP}/"):
+        elif version.startswith(f"{GROUP}/"):
             if kind in OUR_KINDS:
                 ours.append(document)
             else:

@@ -8,7 +8,7 @@ from typing import Any
 from angarium.domain.declarations import KeyRef
 from angarium.domain.errors import InvalidInput, ReferenceMissing
 from angarium.files.documents import Manifest
-from angarium.files.schema import shown
+from angarium.resources.fields import shown
 
 Source = tuple[str, str, str]
 """Kind, namespace and name of a Secret or ConfigMap."""

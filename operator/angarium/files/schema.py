@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 
 from angarium.domain.errors import SettingsError
+from angarium.resources.fields import shown
 
 try:
     import jsonschema
@@ -83,17 +84,6 @@ def completed(value: Any, schema: Schema) -> Any:
     if isinstance(value, list):
         return [completed(item, schema.get("items", {})) for item in value]
     return value
-
-
-def shown(value: Any) -> str:
-    """A value as a message quotes it: short, whatever it is."""
-    if isinstance(value, str):
-        return repr(value if len(value) <= 80 else value[:80] + "…")
-    if isinstance(value, bool):
-        return str(value).lower()
-    if value is None:
-        return "null"
-    return "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else str(value)[:80]
 
 
 def _strict(schema: Schema) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from pathlib import Path
 from typing import Protocol
 
 from angarium.domain.credentials import Credential, token_hash
-from angarium.domain.declarations import Access, Declared, Kind, ObjectRef, Token
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Token
 from angarium.domain.errors import InvalidInput, SettingsError, StoreError
 from angarium.domain.ids import SECRET_ENTROPY, token_text
 from angarium.domain.ports import CatalogStore, CredentialStore
+from angarium.resources.token import TOKEN, handed_out
 from angarium.service.keys import Keys
 
 POLL_S = 1.0
 SUFFIX = ".env"
 
-_TOKEN_LINE = re.compile(r"^(?:export )?QSTASH_TOKEN=([\"']?)([!-~]+)\1$", re.MULTILINE)
+_TOKEN_LINE = re.compile(rf"^(?:export )?{TOKEN}=([\"']?)([!-~]+)\1$", re.MULTILINE)
 
 
 class TokenStore(CatalogStore, CredentialStore, Protocol):
@@ -100,10 +101,7 @@ class TokenFiles:
         return True
 
     async def _lines(self, ref: ObjectRef, token: Token, text: str) -> str:
-        values = {"QSTASH_URL": self._url, "QSTASH_TOKEN": text}
-        if token.access is not Access.READ_ONLY:
-            keys = await self._keys.signing_keys(ref.namespace)
-            values |= {"QSTASH_CURRENT_SIGNING_KEY": keys.current, "QSTASH_NEXT_SIGNING_KEY": keys.next}
+        values = handed_out(token, self._url, text, await self._keys.signing_keys(ref.namespace))
         return "".join(f"{name}={value}\n" for name, value in values.items())
 
     def _file(self, ref: ObjectRef) -> Path:

@@ -13,8 +13,7 @@ from angarium.domain.errors import SettingsError
 from angarium.files import metadata
 from angarium.files.rules import broken_rules
 from angarium.files.schema import UNKNOWN, Breach, ObjectSchema, Path, completed
-
-API_VERSION = "angarium.dev/v1alpha1"
+from angarium.resources.manifest import API_VERSION
 
 # While one of these is broken, the API server leaves the CEL rules alone: they would speak of consequences.
 _BLOCKING = frozenset((UNKNOWN, "type", "enum", "required", "maxLength", "maxItems", "maxProperties"))

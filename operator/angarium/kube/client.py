@@ -15,11 +15,10 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import AngariumError, SettingsError
+from angarium.resources.manifest import API_VERSION
 
 logger = logging.getLogger(__name__)
 
-GROUP = "angarium.dev"
-VERSION = "v1alpha1"
 PLURALS = {Kind.ENDPOINT: "endpoints", Kind.TOPIC: "topics", Kind.SCHEDULE: "schedules", Kind.TOKEN: "tokens"}
 PAGE_SIZE = 500
 TIMEOUT_S = 15
@@ -47,7 +46,7 @@ class KubeError(AngariumError):
 def collection_path(kind: Kind, namespace: str | None) -> str:
     """The list of a kind in a namespace, or in all of them."""
     scope = f"/namespaces/{namespace}" if namespace else ""
-    return f"/apis/{GROUP}/{VERSION}{scope}/{PLURALS[kind]}"
+    return f"/apis/{API_VERSION}{scope}/{PLURALS[kind]}"
 
 
 def object_path(ref: ObjectRef) -> str:

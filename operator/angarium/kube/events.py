@@ -10,8 +10,10 @@ from typing import Any
 
 from angarium.domain.declarations import ObjectRef
 from angarium.domain.ports import CatalogStore, Clock
-from angarium.kube.client import GROUP, MERGE_PATCH, VERSION, KubeClient, KubeError, core_path
+from angarium.kube.client import MERGE_PATCH, KubeClient, KubeError, core_path
 from angarium.kube.pace import Pace
+from angarium.resources.manifest import API_VERSION
+from angarium.resources.times import format_time
 
 logger = logging.getLogger(__name__)
 
@@ -102,7 +104,7 @@ class Events:
             "kind": "Event",
             "metadata": {"name": name, "namespace": told.ref.namespace},
             "involvedObject": {
-                "apiVersion": f"{GROUP}/{VERSION}",
+                "apiVersion": API_VERSION,
                 "kind": told.ref.kind.value,
                 "namespace": told.ref.namespace,
                 "name": told.ref.name,
@@ -111,8 +113,8 @@ class Events:
             "reason": told.reason,
             "message": told.message[:MESSAGE_LENGTH],
             "type": "Warning" if told.warning else "Normal",
-            "firstTimestamp": _rfc3339(now),
-            "lastTimestamp": _rfc3339(now),
+            "firstTimestamp": format_time(now),
+            "lastTimestamp": format_time(now),
             "count": 1,
             "source": {"component": COMPONENT},
             "reportingComponent": COMPONENT,
@@ -130,7 +132,7 @@ class Events:
     async def _count(self, series: _Series) -> None:
         patch = {
             "count": series.count,
-            "lastTimestamp": _rfc3339(series.last),
+            "lastTimestamp": format_time(series.last),
             "message": series.message[:MESSAGE_LENGTH],
         }
         await self._client.patch(series.path, patch, MERGE_PATCH)
@@ -144,7 +146,3 @@ class Events:
             logger.warning("an Event cannot be written: %s", error)
             return False
         return True
-
-
-def _rfc3339(instant: datetime) -> str:
-    return instant.strftime("%Y-%m-%dT%H:%M:%SZ")

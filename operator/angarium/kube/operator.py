@@ -22,13 +22,13 @@ from angarium.domain.ports import Clock, Store
 from angarium.kube import notices as told_by
 from angarium.kube import preflight
 from angarium.kube.client import KubeClient, KubeError
+from angarium.kube.desired import DesiredStatuses
 from angarium.kube.events import Events
 from angarium.kube.health import Health
 from angarium.kube.reconciler import Reconciler
 from angarium.kube.references import KubeReferences
 from angarium.kube.resync import Resync
 from angarium.kube.status import StatusWriter
-from angarium.kube.statuses import Computer
 from angarium.kube.tenants import Tenants
 from angarium.kube.tokens import TokenSecrets
 from angarium.kube.watch import Watch
@@ -243,8 +243,8 @@ class _Parts:
             client, planes.store, planes.keys, scope.public_url, self._tokens_changed, self._tenant_replaced
         )
         statuses = Statuses(planes.store, planes.references)
-        computer = Computer(statuses, self.tokens, planes.clock, self._look_again)
-        self.status = StatusWriter(client, computer.desired, planes.clock, loop)
+        desired = DesiredStatuses(statuses, self.tokens, planes.clock, self._look_again)
+        self.status = StatusWriter(client, desired.of, planes.clock, loop)
         self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
         self.resync = Resync(client, self.reconciler, planes.catalog, planes.store, scope.namespaces)
         self.again = asyncio.Event()

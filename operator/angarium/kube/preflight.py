@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from angarium.kube.client import GROUP, PLURALS, VERSION, KubeClient, KubeError
+from angarium.kube.client import PLURALS, KubeClient, KubeError
+from angarium.resources.manifest import API_VERSION, GROUP
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _denied_line(right: Right, namespace: str | None) -> str:
 
 async def _missing_kinds(client: KubeClient) -> list[str]:
     try:
-        known = await client.get(f"/apis/{GROUP}/{VERSION}")
+        known = await client.get(f"/apis/{API_VERSION}")
     except KubeError as error:
         if error.status != 404:
             raise

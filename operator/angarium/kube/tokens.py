@@ -16,20 +16,20 @@ from typing import Protocol
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
 from angarium.domain.declarations import Access, Declared, Kind, ObjectRef, Token
 from angarium.domain.errors import AngariumError, InvalidInput
-from angarium.domain.ids import token_text
+from angarium.domain.ids import SECRET_ENTROPY, token_text
 from angarium.domain.ports import CatalogStore, CredentialStore
 from angarium.domain.views import TokenView
-from angarium.kube.client import GROUP, JSON_PATCH, VERSION, KubeClient, KubeError, Manifest, core_path
+from angarium.kube.client import JSON_PATCH, KubeClient, KubeError, Manifest, core_path
 from angarium.kube.references import secret_values
 from angarium.resources.conditions import Problem
+from angarium.resources.manifest import API_VERSION, GROUP
+from angarium.resources.token import CURRENT, NEXT, TOKEN, handed_out
 from angarium.service.keys import Keys
 
 logger = logging.getLogger(__name__)
 
 LABEL = f"{GROUP}/token"
-URL, TOKEN, CURRENT, NEXT = "QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"
 RECHECK_S = 10.0
-TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class TokenSecrets:
         ref, secret = one.declared.ref, one.token.secret_name
         if not one.ours and not one.complete:
             return TokenView(adopted=False), (Problem("SecretConflict", _conflict(secret, one.token)),)
-        text = one.text or token_text(os.urandom(TOKEN_BYTES))
+        text = one.text or token_text(os.urandom(SECRET_ENTROPY))
         try:
             await self._admit(one, Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
         except InvalidInput:
@@ -215,9 +215,7 @@ class TokenSecrets:
 
     async def _write(self, one: _Found, text: str, keys: SigningKeys) -> TokenView:
         """Create or rewrite our own Secret, if it is not already as it should be."""
-        wanted = {URL: self._public_url, TOKEN: text}
-        if one.token.access is not Access.READ_ONLY:
-            wanted |= {CURRENT: keys.current, NEXT: keys.next}
+        wanted = handed_out(one.token, self._public_url, text, keys)
         encoded = {key: value.encode() for key, value in wanted.items()}
         if one.manifest is not None and encoded == one.values:
             return _view(one.manifest)
@@ -241,7 +239,7 @@ def _view(manifest: Manifest) -> TokenView:
 
 def _secret(one: _Found, values: Mapping[str, bytes]) -> Manifest:
     ref = one.declared.ref
-    owner = {"apiVersion": f"{GROUP}/{VERSION}", "kind": ref.kind.value, "name": ref.name, "uid": one.declared.uid}
+    owner = {"apiVersion": API_VERSION, "kind": ref.kind.value, "name": ref.name, "uid": one.declared.uid}
     return {
         "apiVersion": "v1",
         "kind": "Secret",

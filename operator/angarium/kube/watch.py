@@ -14,7 +14,8 @@ from typing import Any
 import kopf
 from kubernetes.aio.client.configuration import Configuration
 
-from angarium.kube.client import GROUP, PLURALS, VERSION, Manifest
+from angarium.kube.client import PLURALS, Manifest
+from angarium.resources.manifest import GROUP, VERSION
 
 logger = logging.getLogger(__name__)
 

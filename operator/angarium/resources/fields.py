@@ -56,7 +56,7 @@ class Fields:
 
     def __init__(self, values: object, path: str) -> None:
         if not isinstance(values, Mapping):
-            raise InvalidInput(path, f"is {_shown(values)}; write an object with fields")
+            raise InvalidInput(path, f"is {shown(values)}; write an object with fields")
         self._values = values
         self.path = path
 
@@ -105,7 +105,7 @@ class Fields:
         if values is None:
             return {}
         if not isinstance(values, Mapping):
-            raise self.refuse(name, f"is {_shown(values)}; write an object with fields")
+            raise self.refuse(name, f"is {shown(values)}; write an object with fields")
         return {_text(key, self.at(name)): _text(value, f"{self.at(name)}[{key}]") for key, value in values.items()}
 
     def text(self, name: str) -> str | None:
@@ -121,7 +121,7 @@ class Fields:
     def flag(self, name: str) -> bool:
         value = self.get(name)
         if value is not None and not isinstance(value, bool):
-            raise self.refuse(name, f"is {_shown(value)}; write true or false")
+            raise self.refuse(name, f"is {shown(value)}; write true or false")
         return bool(value)
 
     def integer(self, name: str, low: int, high: int) -> int | None:
@@ -129,7 +129,7 @@ class Fields:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise self.refuse(name, f"is {_shown(value)}; write a whole number from {low} to {high}")
+            raise self.refuse(name, f"is {shown(value)}; write a whole number from {low} to {high}")
         return value
 
     def choice(self, name: str, choices: type[Choice]) -> Choice | None:
@@ -139,7 +139,7 @@ class Fields:
         try:
             return choices(text)
         except ValueError:
-            raise self.refuse(name, f"is {_shown(text)}; write one of {', '.join(choices)}") from None
+            raise self.refuse(name, f"is {shown(text)}; write one of {', '.join(choices)}") from None
 
     def duration(self, name: str) -> timedelta | None:
         text = self.text(name)
@@ -166,14 +166,14 @@ class Fields:
         child = self.require(name)
         key = child.require_text("key")
         if len(key) > _MAX_NAME or not _DATA_KEY.fullmatch(key):
-            raise child.refuse("key", f"{_shown(key)} cannot be a key; use letters, digits, '-', '_' and '.'")
+            raise child.refuse("key", f"{shown(key)} cannot be a key; use letters, digits, '-', '_' and '.'")
         return KeyRef(child.object_name("name"), key)
 
     def object_name(self, name: str) -> str:
         # Checked here once more because the name becomes part of a path at the API server.
         text = self.require_text(name)
         if len(text) > _MAX_NAME or not _OBJECT_NAME.fullmatch(text):
-            raise self.refuse(name, f"{_shown(text)} cannot be a name; use lower-case letters, digits, '-' and '.'")
+            raise self.refuse(name, f"{shown(text)} cannot be a name; use lower-case letters, digits, '-' and '.'")
         return text
 
     def _required(self, name: str) -> object:
@@ -187,13 +187,13 @@ class Fields:
         if values is None:
             return []
         if not isinstance(values, list):
-            raise self.refuse(name, f"is {_shown(values)}; write a list")
+            raise self.refuse(name, f"is {shown(values)}; write a list")
         return values
 
 
 def _text(value: object, path: str) -> str:
     if not isinstance(value, str):
-        raise InvalidInput(path, f"is {_shown(value)}; write a text")
+        raise InvalidInput(path, f"is {shown(value)}; write a text")
     if _SURROGATE.search(value):
         raise InvalidInput(path, "is not valid Unicode: it has half of a surrogate pair")
     return value
@@ -204,7 +204,10 @@ def _name_in(value: object, place: int) -> str:
     return name[:63] if isinstance(name, str) and name else str(place)
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """A value as a message quotes it: short, whatever it is."""
+    if value is None:
+        return "null"
     if isinstance(value, Mapping):
         return "an object"
     if isinstance(value, list):

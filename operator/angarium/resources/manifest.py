@@ -18,9 +18,11 @@ from angarium.resources.conditions import Previous, Problem
 from angarium.resources.fields import Fields, reason_of
 from angarium.resources.times import parse_time
 
-API_VERSION = "angarium.dev/v1alpha1"
-ANNOTATION_PREFIX = "angarium.dev/"
-RUN_NOW = "angarium.dev/run-now"
+GROUP = "angarium.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+ANNOTATION_PREFIX = f"{GROUP}/"
+RUN_NOW = f"{GROUP}/run-now"
 
 View = EndpointView | TopicView | ScheduleView | TokenView | None
 

@@ -3,12 +3,15 @@
 from datetime import datetime
 from typing import Any
 
+from angarium.domain.credentials import SigningKeys
 from angarium.domain.declarations import Access, Declared, Token
 from angarium.domain.views import TokenView
 from angarium.resources import conditions
 from angarium.resources.conditions import Previous, Problem
 from angarium.resources.fields import Fields
 from angarium.resources.times import format_time
+
+URL, TOKEN, CURRENT, NEXT = "QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"
 
 _READY = ("Ready", "The Secret holds a token that the API accepts.")
 _WAITING = Problem("Pending", "The Secret was not looked at yet.", retry=True)
@@ -21,6 +24,12 @@ def decode(spec: Fields, name: str) -> Token:
         secret_name=spec.object_name("secretName") if given else f"{name}-qstash",
         access=spec.choice("access", Access) or Access.READ_WRITE,
     )
+
+
+def handed_out(token: Token, url: str, text: str, keys: SigningKeys) -> dict[str, str]:
+    """What a publisher gets, by variable: where and with what to publish, and the keys unless it may only read."""
+    values = {URL: url, TOKEN: text}
+    return values if token.access is Access.READ_ONLY else values | {CURRENT: keys.current, NEXT: keys.next}
 
 
 def status(

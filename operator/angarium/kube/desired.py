@@ -16,7 +16,7 @@ LookAgain = Callable[[Sequence[ObjectRef], float], None]
 """Asks for these statuses once more after so many seconds."""
 
 
-class Computer:
+class DesiredStatuses:
     """What the status of an object should be now."""
 
     def __init__(self, statuses: Statuses, tokens: TokenSecrets, clock: Clock, look_again: LookAgain) -> None:
@@ -25,7 +25,7 @@ class Computer:
         self._clock = clock
         self._look_again = look_again
 
-    async def desired(self, known: Mapping[ObjectRef, list[Status]]) -> Mapping[ObjectRef, Desired]:
+    async def of(self, known: Mapping[ObjectRef, list[Status]]) -> Mapping[ObjectRef, Desired]:
         """By object, given the conditions that stand there now; objects that have gone are left out."""
         inputs = await self._statuses.desired(list(known))
         unresolved = [ref for ref, one in inputs.items() if one.recheck]
