@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,23 @@ DEV_DEFAULTS = Settings(
     log_level="warning",
     drain=Settings().drain / 3,
 )
+DEV_SHOWN = {"health_port": "one above --port"}
 RUN_ONLY = {"kubeconfig", "namespaces", "resync", "public_url"}
 
 
-def _options(defaults: Settings, leave_out: set[str]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A flag for each setting. Values are parsed in settings.load, where variables are parsed too."""
+def _options(
+    defaults: Settings, leave_out: Collection[str] = (), texts: Mapping[str, str] | None = None
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """A flag for each setting; `texts` say what a default is that depends on something.
+
+    Values are parsed in settings.load, where variables are parsed too.
+    """
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for field in reversed(fields()):
             if field.name in leave_out:
                 continue
-            shown = default_text(getattr(defaults, field.name))
+            shown = (texts or {}).get(field.name) or default_text(getattr(defaults, field.name))
             text = f"{field.metadata['help']} [{f'default: {shown}; ' if shown else ''}{variable(field.name)}]"
             command = click.option(flag(field.name), field.name, metavar=field.metadata["metavar"], help=text)(command)
         return command
@@ -72,7 +78,7 @@ def main() -> None:
 
 
 @main.command()
-@_options(Settings(), leave_out=set())
+@_options(Settings())
 def run(**flags: str | None) -> None:
     """Run the operator and the delivery plane in a Kubernetes cluster.
 
@@ -87,7 +93,7 @@ def run(**flags: str | None) -> None:
 @main.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--ephemeral", is_flag=True, help="Keep everything in memory: nothing is found again after a restart.")
-@_options(DEV_DEFAULTS, leave_out=RUN_ONLY)
+@_options(DEV_DEFAULTS, RUN_ONLY, DEV_SHOWN)
 def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
     """Run on this machine without a cluster, with the manifests in PATHS (files or folders).
 

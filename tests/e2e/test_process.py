@@ -206,7 +206,7 @@ def test_a_port_in_use_is_named(receiver: Receiver, tmp_path: Path) -> None:
     [
         (["--help"], ["angarium dev", "angarium run", "version"]),
         (["run", "--help"], ["--kubeconfig FILE", "ANGARIUM_NAMESPACES", "default: 5m"]),
-        (["dev", "--help"], ["PATHS", "--ephemeral", "ANGARIUM_PORT"]),
+        (["dev", "--help"], ["PATHS", "--ephemeral", "ANGARIUM_PORT", "one above --port"]),
     ],
 )
 def test_help_tells_a_newcomer_what_there_is(args: list[str], words: list[str]) -> None:
