@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -38,8 +38,8 @@ class _Found:
 
     declared: Declared
     token: Token
-    manifest: Manifest | None
-    values: Mapping[str, bytes]
+    manifest: Manifest | None = field(repr=False)
+    values: Mapping[str, bytes] = field(repr=False)
     ours: bool
 
     @property
@@ -128,6 +128,8 @@ class TokenSecrets:
             try:
                 await self._reconcile_namespace(namespace, tokens)
             except AngariumError as error:
+                if isinstance(error, KubeError) and not error.status:
+                    break  # nobody answers, and Health says so: each of the others would wait for the same
                 logger.warning("the Tokens of namespace %s could not be reconciled: %s", namespace, error)
         known = {declared.ref for tokens in by_namespace.values() for declared in tokens}
         self._outcomes = {ref: outcome for ref, outcome in self._outcomes.items() if ref in known}

@@ -143,6 +143,18 @@ async def test_an_api_server_that_is_away_says_nothing_of_any_token() -> None:
     assert len(scene.store.held) == 1
 
 
+async def test_while_nobody_answers_a_pass_asks_once(caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene("a")
+    scene.declare("b", namespace="billing")
+    scene.api.refusals[path_of("a")] = KubeError(0, "connection refused")
+    await scene.secrets.reconcile()
+    assert (scene.api.secrets, caplog.messages) == ({}, [])
+    scene.api.refusals[path_of("a")] = KubeError(503, "a webhook of this namespace is away")
+    await scene.secrets.reconcile()
+    assert list(scene.api.secrets) == [path_of("b", "billing")]
+    assert ["shop" in line for line in caplog.messages] == [True]
+
+
 async def test_a_secret_that_is_not_adopted_gives_no_keys() -> None:
     scene = Scene("keys-only")
     scene.store.keys.clear()
