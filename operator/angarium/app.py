@@ -118,6 +118,7 @@ class DeliveryPlane:
             history=store,
             keys=base.keys,
             clock=clock,
+            policy=policy,
             limits=ConnectionLimits(body=settings.max_body),
             option_limits=OptionLimits(delay=settings.max_delay),
         )

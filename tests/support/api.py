@@ -13,6 +13,7 @@ from typing import Any, Self
 from angarium.api.connection import ConnectionLimits
 from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
+from angarium.domain.addresses import AddressPolicy
 from angarium.domain.credentials import Credential, token_hash
 from angarium.domain.declarations import Access, Declared, Endpoint, Kind, ObjectRef, Topic, TopicMember
 from angarium.domain.messages import Attempt, Leased, LeaseGrant, Outcome, Response, Result
@@ -225,6 +226,7 @@ async def serving(
         history=store,
         keys=Keys(store, os.urandom),
         clock=clock,
+        policy=AddressPolicy(),
         limits=limits,
         option_limits=option_limits,
     )

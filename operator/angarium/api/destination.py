@@ -2,9 +2,10 @@
 
 import re
 from functools import lru_cache
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from angarium.api.exchange import Target
+from angarium.domain.addresses import AddressPolicy, literal_host
 from angarium.domain.declarations import Destination
 from angarium.domain.destinations import check_url
 from angarium.domain.errors import InvalidInput
@@ -18,10 +19,10 @@ _URL = re.compile(r"https?://", re.IGNORECASE)
 _ONE_SLASH = re.compile(r"(https?:/)(?=[^/])", re.IGNORECASE)
 
 
-def parse_destination(tail: str, target: Target) -> Destination:
-    """The URL, or the Topic of that name. Whether it exists, or may be called, is found out later.
+def parse_destination(tail: str, target: Target, policy: AddressPolicy) -> Destination:
+    """The URL, or the Topic of that name. Whether that exists, or what a name resolves to, is found out later.
 
-    Raises InvalidInput naming "destination".
+    An address that may never be called is refused at once. Raises InvalidInput naming "destination".
     """
     if not tail:
         raise InvalidInput(FIELD, "is missing; write a URL or the name of a Topic after /v2/publish/")
@@ -30,15 +31,20 @@ def parse_destination(tail: str, target: Target) -> Destination:
     rest = target.own()
     if _URL.match(tail):
         url = f"{tail}?{'&'.join(rest)}" if rest else tail
-        _check(url)
+        _check(url, policy)
         return Destination(url=url)
     return Destination(topic=_topic(tail, rest))
 
 
 @lru_cache(maxsize=512)
-def _check(url: str) -> None:
+def _check(url: str, policy: AddressPolicy) -> None:
     # Publishers repeat few destinations, and this check would be a tenth of what a publish costs.
     check_url(url, FIELD, allow_userinfo=True, max_characters=MAX_URL_CHARACTERS)
+    host = urlsplit(url).hostname or ""
+    address = literal_host(host)
+    problem = policy.explained(str(address), host) if address else None
+    if problem:
+        raise InvalidInput(FIELD, problem)
 
 
 def _topic(tail: str, rest: list[str]) -> str:

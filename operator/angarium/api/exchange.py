@@ -43,13 +43,16 @@ def parse_target(raw: str) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An authenticated request. `tail` is what follows the route's prefix, raw; header lines in order."""
+    """An authenticated request. `tail` is what follows the route's prefix, raw; header lines in order.
+
+    Its repr leaves out what holds the token, or what a publisher sends.
+    """
 
     credential: Credential
-    target: Target
-    tail: str
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
+    target: Target = field(repr=False)
+    tail: str = field(repr=False)
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    body: bytes = field(default=b"", repr=False)
     caller_ip: str | None = None
 
     @property

@@ -10,6 +10,7 @@ from angarium.api.exchange import Answer, Call
 from angarium.api.history import dead_letter_filter, log_filter
 from angarium.api.options import OptionLimits, read_options
 from angarium.api.routes import Need, Route, Shape
+from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import NotFound
 from angarium.domain.messages import Publication
 from angarium.domain.ports import Clock, HistoryStore
@@ -23,13 +24,20 @@ class Handlers:
     """The routes of this version (contract 7)."""
 
     def __init__(
-        self, publishing: Publishing, history: HistoryStore, keys: KeyRing, clock: Clock, limits: OptionLimits
+        self,
+        publishing: Publishing,
+        history: HistoryStore,
+        keys: KeyRing,
+        clock: Clock,
+        limits: OptionLimits,
+        policy: AddressPolicy,
     ) -> None:
         self._publishing = publishing
         self._history = history
         self._keys = keys
         self._clock = clock
         self._limits = limits
+        self._policy = policy
 
     def routes(self) -> tuple[Route, ...]:
         """The route table, the busiest first."""
@@ -45,7 +53,7 @@ class Handlers:
     async def publish(self, call: Call) -> Answer:
         """Contract 8.1."""
         now = self._clock.now()
-        destination = parse_destination(call.tail, call.target)
+        destination = parse_destination(call.tail, call.target, self._policy)
         options = read_options(call.headers, call.target.options(), now, self._limits)
         publication = Publication(
             namespace=call.namespace,

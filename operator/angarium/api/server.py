@@ -15,6 +15,7 @@ from angarium.api.exchange import Answer, Call, parse_target
 from angarium.api.handlers import Handlers
 from angarium.api.options import OptionLimits
 from angarium.api.routes import allowed, resolve
+from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import AngariumError
 from angarium.domain.ports import Clock, HistoryStore
 from angarium.service.publishing import Publishing
@@ -30,11 +31,12 @@ class ApiServer:
         history: HistoryStore,
         keys: KeyRing,
         clock: Clock,
+        policy: AddressPolicy,
         limits: ConnectionLimits | None = None,
         option_limits: OptionLimits | None = None,
     ) -> None:
         self._limits = limits or ConnectionLimits()
-        self._routes = Handlers(publishing, history, keys, clock, option_limits or OptionLimits()).routes()
+        self._routes = Handlers(publishing, history, keys, clock, option_limits or OptionLimits(), policy).routes()
         self._keys = keys
         self._clock = clock
         self._listener: Listener | None = None

@@ -111,6 +111,17 @@ class AddressPolicy:
                 return f"{address} is {what}" if str(target) == address else f"{address} leads to {target}, {what}"
         return None
 
+    def explained(self, address: str, host: str) -> str | None:
+        """`refusal` for a person: what `host` (a name, or the address itself) leads to, and what setting opens it."""
+        problem = self.refusal(address)
+        if problem is None:
+            return None
+        if host != address:
+            problem = f"{host} resolves to an address that may not be called: {problem}"
+        opening = ",".join(map(str, self.opening(address)))
+        advice = f"if it is to be called, set --allow-address {opening}" if opening else "no setting opens it"
+        return f"{problem}; {advice}"
+
     def opening(self, address: str) -> tuple[Network, ...]:
         """The entries that `allow` needs for a refused address, of one address each; empty if nothing opens it."""
         exact = tuple(ip_network(target) for target, _ in _targets(address))

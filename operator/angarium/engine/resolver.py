@@ -41,14 +41,8 @@ class CheckedResolver(AbstractResolver):
 
 
 def not_allowed(policy: AddressPolicy, address: str, host: str) -> SendError:
-    """The error for a host whose IP address the policy refuses; it names the setting if one can open the address."""
-    problem = policy.refusal(address) or address
-    if host != address:
-        problem = f"{host} resolves to an address that may not be called: {problem}"
-    opening = ",".join(map(str, policy.opening(address)))
-    if opening:
-        return SendError("AddressNotAllowed", f"{problem}; if it is to be called, set --allow-address {opening}")
-    return SendError("AddressNotAllowed", f"{problem}; no setting opens it")
+    """The error for a host whose IP address the policy refuses."""
+    return SendError("AddressNotAllowed", policy.explained(address, host) or f"{address} may not be called")
 
 
 def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

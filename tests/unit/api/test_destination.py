@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 
 from angarium.api.destination import MAX_URL_CHARACTERS, parse_destination
 from angarium.api.exchange import parse_target
+from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Destination
 from angarium.domain.errors import InvalidInput
 
 
 def parse(rest: str) -> Destination:
     target = parse_target("/v2/publish/" + rest)
-    return parse_destination(target.path.removeprefix("/v2/publish/"), target)
+    return parse_destination(target.path.removeprefix("/v2/publish/"), target, AddressPolicy())
 
 
 @pytest.mark.parametrize(
@@ -38,9 +39,9 @@ def parse(rest: str) -> Destination:
         ("https://a.test/?qstash_token=abc==", "https://a.test/"),
         ("https://a.test/?b=2&qstash_token=abc&a=1&upstash-delay=5s&c", "https://a.test/?b=2&a=1&c"),
         ("https://a.test/?", "https://a.test/?"),
-        ("http://127.0.0.1:9000/x", "http://127.0.0.1:9000/x"),
-        ("http://169.254.169.254/latest", "http://169.254.169.254/latest"),  # judged at delivery, not here
-        ("http://[::1]:9000/x", "http://[::1]:9000/x"),
+        ("http://10.0.0.1:9000/x", "http://10.0.0.1:9000/x"),
+        ("http://203.0.112.9/latest", "http://203.0.112.9/latest"),  # judged at delivery, not here
+        ("http://[2606:4700::1]:9000/x", "http://[2606:4700::1]:9000/x"),
     ],
 )
 def test_a_url_is_kept_byte_for_byte(rest: str, url: str) -> None:
@@ -94,3 +95,11 @@ def test_no_text_breaks_the_parser(rest: str) -> None:
     with suppress(InvalidInput):
         found = parse(rest)
         assert (found.url is None) != (found.topic is None)
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "127.0.0.1:8080", "127.1", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]"]
+)
+def test_an_address_that_is_never_called_is_no_destination(host: str) -> None:
+    with pytest.raises(InvalidInput, match="destination: .*(link-local|metadata|loopback)"):
+        parse(f"http://{host}/in")
