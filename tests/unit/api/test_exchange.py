@@ -2,7 +2,9 @@
 
 import pytest
 
-from angarium.api.exchange import Target, parse_target
+from angarium.api.exchange import Call, Target, parse_target
+from angarium.domain.credentials import Credential
+from angarium.domain.declarations import Access
 
 
 @pytest.mark.parametrize(
@@ -42,3 +44,11 @@ def test_option_values_are_decoded_as_forms_are() -> None:
 def test_filters_leave_out_the_token() -> None:
     target = parse_target("/v2/dlq?qstash_token=abc=&label=a%2Cb&&url=https%3A%2F%2Fa.test")
     assert target.filters() == [("label", "a,b"), ("url", "https://a.test")]
+
+
+def test_a_call_that_is_logged_tells_no_token() -> None:
+    credential = Credential("shop", "app", b"hash", Access.READ_WRITE)
+    target = parse_target("/v2/publish/https://a.test/?qstash_token=secret")
+    call = Call(credential, target, "https://a.test/?key=secret", (("Authorization", "Bearer secret"),), b"secret")
+    assert "shop" in repr(call)
+    assert "secret" not in repr(call)
