@@ -140,9 +140,11 @@ def _write(file: Path, lines: str) -> None:
 
 
 def _remove_others(folder: Path, names: set[str]) -> None:
-    for file in folder.glob(f"*{SUFFIX}"):
-        if file.name not in names:
-            try:
-                file.unlink(missing_ok=True)
-            except OSError as error:
-                raise SettingsError(f"{file} belongs to no Token and cannot be removed: {error.strerror}") from error
+    """Of our own files only: with --database, the folder may be one in which a person keeps others."""
+    for file in folder.glob(f"*.*{SUFFIX}"):
+        if file.name in names or _read(file) is None:
+            continue
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as error:
+            raise SettingsError(f"{file} belongs to no Token and cannot be removed: {error.strerror}") from error

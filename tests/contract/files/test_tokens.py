@@ -133,6 +133,17 @@ async def test_a_removed_token_is_revoked_and_its_file_goes(store: Store, manife
     assert list(file.parent.iterdir()) == []
 
 
+async def test_files_of_others_in_the_folder_stay(store: Store, terminal: Terminal, file: Path) -> None:
+    others = {"prod.env": "QSTASH_TOKEN=theirs\n", "my.app.env": "PASSWORD=theirs\n", "notes.txt": "theirs"}
+    left_behind = file.with_name("default.gone.env")
+    write(left_behind, "QSTASH_URL=http://127.0.0.1:8080\nQSTASH_TOKEN=agt_gone\n")
+    for name, text in others.items():
+        file.with_name(name).write_text(text)
+    await token_files(file.parent, store, terminal).reconcile()
+    assert {found.name for found in file.parent.iterdir()} == {*others, file.name}
+    assert [file.with_name(name).read_text() for name in others] == list(others.values())
+
+
 async def test_a_text_in_use_elsewhere(store: Store, terminal: Terminal, file: Path) -> None:
     write(file, f"QSTASH_TOKEN={DEFAULT_USER.token}\n")
     files = token_files(file.parent, store, terminal)
