@@ -7,7 +7,7 @@ import asyncio
 import base64
 import logging
 import os
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,17 +34,25 @@ RECHECK_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """A Token with the Secret that stands under its name, decoded; `ours` if this Token owns it."""
+    """A Token with the Secret that stands under its name, decoded; `ours` if this Token owns it.
+
+    `leaving`: it belongs to a Token that is gone, so the garbage collector is about to take it.
+    """
 
     declared: Declared
     token: Token
     manifest: Manifest | None = field(repr=False)
     values: Mapping[str, bytes] = field(repr=False)
     ours: bool
+    leaving: bool = False
 
     @property
     def complete(self) -> bool:
-        return self.text is not None and (self.token.access is Access.READ_ONLY or self.keys is not None)
+        return (
+            not self.leaving
+            and self.text is not None
+            and (self.token.access is Access.READ_ONLY or self.keys is not None)
+        )
 
     @property
     def text(self) -> str | None:
@@ -148,10 +156,11 @@ class TokenSecrets:
 
     async def _reconcile_namespace(self, namespace: str, tokens: list[Declared]) -> None:
         found: list[_Found] = []
+        living = {declared.uid for declared in tokens}
         for declared in tokens:
             if isinstance(declared.spec, Token):
                 with self._refusals(declared.ref, "SecretUnreadable"):
-                    found.append(await self._find(declared, declared.spec))
+                    found.append(await self._find(declared, declared.spec, living))
         keys = await self._keys_of(namespace, found)
         for one in found:
             with self._refusals(one.declared.ref, "SecretNotWritten"):
@@ -172,7 +181,7 @@ class TokenSecrets:
             self._outcomes[ref] = outcome
             self._changed([ref])
 
-    async def _find(self, declared: Declared, token: Token) -> _Found:
+    async def _find(self, declared: Declared, token: Token, living: Collection[str]) -> _Found:
         try:
             manifest = await self._client.get(core_path(declared.ref.namespace, "secrets", token.secret_name))
         except KubeError as error:
@@ -181,7 +190,10 @@ class TokenSecrets:
             return _Found(declared, token, None, {}, ours=True)
         owners = manifest.get("metadata", {}).get("ownerReferences") or []
         ours = any(owner.get("uid") == declared.uid for owner in owners)
-        return _Found(declared, token, manifest, secret_values(manifest.get("data") or {}), ours)
+        leaving = not ours and any(
+            owner.get("kind") == Kind.TOKEN and owner.get("uid") not in living for owner in owners
+        )
+        return _Found(declared, token, manifest, secret_values(manifest.get("data") or {}), ours, leaving)
 
     async def _keys_of(self, namespace: str, found: list[_Found]) -> SigningKeys:
         """The pair in force: the store's, else the oldest adopted Secret's, else one of ours, else a new one."""
@@ -192,6 +204,8 @@ class TokenSecrets:
 
     async def _settle(self, one: _Found, keys: SigningKeys) -> Outcome:
         ref, secret = one.declared.ref, one.token.secret_name
+        if one.leaving:
+            return TokenView(adopted=False), (Problem("SecretConflict", _leaving(secret)),)
         if not one.ours and not one.complete:
             return TokenView(adopted=False), (Problem("SecretConflict", _conflict(secret, one.token)),)
         text = one.text or token_text(os.urandom(SECRET_ENTROPY))
@@ -273,6 +287,13 @@ def _conflict(secret: str, token: Token) -> str:
     return (
         f"Secret {secret!r} exists, is not ours and lacks a usable value for some of {', '.join(needed)}: "
         "add them to adopt it, delete it, or set spec.secretName to another name"
+    )
+
+
+def _leaving(secret: str) -> str:
+    return (
+        f"Secret {secret!r} belongs to an earlier Token and goes with it; this Token's own follows within seconds. "
+        "If it stays, nothing collects garbage in this cluster: delete it"
     )
 
 

@@ -178,3 +178,15 @@ async def test_an_adopted_text_is_let_in() -> None:
     await scene.secrets.reconcile()
     assert scene.reasons() == {"sealed": []}
     assert scene.admits("text")
+
+
+async def test_the_secret_of_a_token_that_is_gone_does_not_bring_its_text_back() -> None:
+    scene = Scene("again")
+    scene.api.foreign("again", **{TOKEN: b"revoked", CURRENT: OURS.current.encode(), NEXT: OURS.next.encode()})
+    scene.api.secrets[path_of("again")]["metadata"]["ownerReferences"] = [{"kind": "Token", "uid": "uid-earlier"}]
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"again": ["SecretConflict"]}
+    assert not scene.admits("revoked")
+    del scene.api.secrets[path_of("again")]
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"again": []}
