@@ -39,7 +39,7 @@ controlplane: $(VENV)/.test  ## Build the Kubernetes control plane that the clus
 	@$(BIN)/python tools/controlplane/build.py
 
 test: check controlplane  ## Everything: what has to pass before a change lands
-	@$(BIN)/pytest -q -m "not thorough" $(REAL)
+	@$(BIN)/pytest -q -n 3 --dist loadfile -m "not thorough" $(REAL)
 
 test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
