@@ -1,6 +1,5 @@
 """The Kubernetes API over plain paths and dicts: no model classes (they cost memory), errors told apart here."""
 
-import json
 import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from kubernetes.aio.config import ConfigException, load_incluster_config, load_k
 
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import AngariumError, SettingsError
+from angarium.kube import nesting
 from angarium.resources.manifest import API_VERSION
 
 logger = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class KubeClient:
 
 def _decoded(status: int, data: bytes, what: str) -> Manifest:
     try:
-        decoded = json.loads(data)
+        decoded = nesting.loads(data)
     except ValueError as error:
         if 200 <= status < 300:
             raise KubeError(0, f"the API server's answer to {what} is no JSON") from error

@@ -15,6 +15,7 @@ import kopf
 from kubernetes.aio.client.configuration import Configuration
 
 from angarium.kube.client import PLURALS, Manifest
+from angarium.kube.session import session
 from angarium.resources.manifest import GROUP, VERSION
 
 logger = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ class Watch:
         registry = kopf.OperatorRegistry()
 
         @kopf.on.login(registry=registry)
-        async def login(**_: Any) -> kopf.ConnectionInfo:
+        async def login(**_: Any) -> kopf.AiohttpSession:
             return await _connection(self._config)
 
         async def event(event: kopf.RawEvent, **_: Any) -> None:
@@ -130,10 +131,10 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def _connection(config: Configuration) -> kopf.ConnectionInfo:
+async def _connection(config: Configuration) -> kopf.AiohttpSession:
     bearer = (await config.auth_settings()).get("BearerToken")
     token = str(bearer["value"]).split(" ", 1)[-1] if bearer else None
-    return kopf.ConnectionInfo(
+    info = kopf.ConnectionInfo(
         server=config.host,
         ca_path=config.ssl_ca_cert,
         ca_data=config.ca_cert_data,
@@ -143,3 +144,4 @@ async def _connection(config: Configuration) -> kopf.ConnectionInfo:
         certificate_path=config.cert_file,
         private_key_path=config.key_file,
     )
+    return kopf.AiohttpSession(server=config.host, aiohttp_session=session(info))

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from angarium.domain import headers
@@ -11,6 +12,8 @@ from angarium.domain.errors import InvalidInput
 from angarium.resources.fields import Fields
 
 MAX_BYTES = 256 * 1024
+MAX_DEPTH = 60
+"""Levels of lists and objects in `json`; `angarium dev` reads no document deeper than that either."""
 
 _JSON = "application/json"
 _TEXT = "text/plain; charset=utf-8"
@@ -54,6 +57,8 @@ def _decoded(body: Fields, form: str) -> Body:
     if form == "configMapKeyRef":
         return Body(source=body.key_reference(form), content_type=_TEXT)
     if form == "json":
+        if _deeper_than(MAX_DEPTH, body.get(form)):
+            raise body.refuse(form, f"is nested deeper than {MAX_DEPTH} levels; use text or base64")
         decoded = Body(json_bytes(body.get(form), body.at(form)), content_type=_JSON)
     elif form == "text":
         decoded = Body((body.text(form) or "").encode(), content_type=_TEXT)
@@ -63,6 +68,19 @@ def _decoded(body: Fields, form: str) -> Body:
         problem = f"is {len(decoded.content)} bytes long as it is sent; at most {MAX_BYTES} bytes are allowed"
         raise body.refuse(form, problem)
     return decoded
+
+
+def _deeper_than(depth: int, value: object) -> bool:
+    layer = [value]
+    for _ in range(depth):
+        layer = [inner for one in layer for inner in _inside(one)]
+    return any(isinstance(one, Mapping | list) for one in layer)
+
+
+def _inside(value: object) -> Iterable[object]:
+    if isinstance(value, Mapping):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _from_base64(text: str, field: str) -> bytes:

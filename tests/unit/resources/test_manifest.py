@@ -417,6 +417,19 @@ def test_a_spec_that_is_none() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [list, dict])
+def test_a_body_may_be_60_levels_deep(kind: type) -> None:
+    def nested(levels: int) -> Any:
+        inner: Any = None
+        for _ in range(levels):
+            inner = [inner] if kind is list else {"a": inner}
+        return inner
+
+    assert not isinstance(declared_of("Schedule", {"body": {"json": nested(60)}}).spec, Rejection)
+    rejected = declared_of("Schedule", {"body": {"json": nested(61)}}).spec
+    assert rejected == Rejection("InvalidBody", "spec.body.json: is nested deeper than 60 levels; use text or base64")
+
+
 def test_a_body_nested_without_end_is_refused() -> None:
     nested: list[Any] = []
     for _ in range(100_000):
