@@ -184,7 +184,8 @@ async def run_in_cluster(settings: Settings) -> int:
     """`angarium run`. Returns the exit code; raises SettingsError or StoreUnusable if it cannot start."""
     # The operator's libraries cost memory, which dev mode does not need.
     from angarium.kube.client import configuration
-    from angarium.kube.operator import Operator, Planes, Scope
+    from angarium.kube.operator import Operator
+    from angarium.kube.parts import Planes, Scope
     from angarium.kube.references import KubeReferences
 
     set_up_logging(settings.log_format, settings.log_level)

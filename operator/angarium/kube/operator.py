@@ -8,33 +8,19 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from kubernetes.aio.client.configuration import Configuration
 
-from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import AngariumError
-from angarium.domain.notices import CatalogChanged, Notice
-from angarium.domain.ports import Clock, Store
-from angarium.kube import notices as told_by
+from angarium.domain.notices import Notice
 from angarium.kube import preflight
 from angarium.kube.client import KubeClient, KubeError
-from angarium.kube.desired import DesiredStatuses
-from angarium.kube.events import Events
 from angarium.kube.health import Health
+from angarium.kube.parts import Parts, Planes, Scope
 from angarium.kube.reconciler import Reconciler
-from angarium.kube.references import KubeReferences
-from angarium.kube.resync import Resync
-from angarium.kube.status import StatusWriter
-from angarium.kube.tenants import Tenants
-from angarium.kube.tokens import TokenSecrets
 from angarium.kube.watch import Watch
-from angarium.service.catalog import Catalog
-from angarium.service.keys import Keys
-from angarium.service.statuses import Statuses
 
 logger = logging.getLogger(__name__)
 
@@ -44,26 +30,6 @@ LAST_RESTART_BACKOFF_S = 60.0
 AFTER_RESTART_S = 30.0
 STOP_WATCH_S = 10.0
 PROBE_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What is watched (`namespaces` None: the whole cluster), how often it is listed, and our own address."""
-
-    namespaces: Sequence[str] | None
-    resync: timedelta
-    public_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class Planes:
-    """What the operator is given to work on."""
-
-    store: Store
-    catalog: Catalog
-    keys: Keys
-    references: KubeReferences
-    clock: Clock
 
 
 class Operator:
@@ -76,7 +42,7 @@ class Operator:
         self._thread = threading.Thread(target=self._run, name="operator", daemon=True)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
-        self._parts: _Parts | None = None
+        self._parts: Parts | None = None
         self._stopping = False
         self.health = Health(planes.clock, scope.resync)
 
@@ -123,7 +89,7 @@ class Operator:
             return
         client = KubeClient(self._config)
         self._planes.references.connect(self._loop, client)
-        parts = self._parts = _Parts(client, self._scope, self._planes, self._loop)
+        parts = self._parts = Parts(client, self._scope, self._planes, self._loop)
         loops = [asyncio.create_task(_forever(name, loop)) for name, loop in parts.loops()]
         try:
             await self._prepare(client)
@@ -151,7 +117,7 @@ class Operator:
                     return
             await backoff.wait()
 
-    async def _follow(self, parts: "_Parts", client: KubeClient) -> None:
+    async def _follow(self, parts: Parts, client: KubeClient) -> None:
         """Resync, watch, resync again … until cancelled."""
         watch: Watch | None = None
         tries, restarts = _Backoff(), _Backoff(LAST_RESTART_BACKOFF_S)
@@ -179,7 +145,7 @@ class Operator:
             if watch is not None:
                 await asyncio.to_thread(watch.stop, STOP_WATCH_S)
 
-    async def _resync(self, parts: "_Parts", *, watched: bool) -> bool | None:
+    async def _resync(self, parts: Parts, *, watched: bool) -> bool | None:
         """Whether the watch had missed something; None if the API server or the store could not be asked."""
         try:
             replaced = await parts.replaced()
@@ -198,7 +164,7 @@ class Operator:
         parts.status.review()
         return bool(findings.missed)
 
-    async def _watch_anew(self, parts: "_Parts", old: Watch | None) -> Watch:
+    async def _watch_anew(self, parts: Parts, old: Watch | None) -> Watch:
         if old is not None:
             await asyncio.to_thread(old.stop, STOP_WATCH_S)
         watch = Watch(self._config, self._scope.namespaces, self._handing_on(parts.reconciler), parts.again.set)
@@ -215,7 +181,7 @@ class Operator:
 
         return on_event
 
-    async def _pause(self, parts: "_Parts", client: KubeClient, watch: Watch, seconds: float) -> None:
+    async def _pause(self, parts: Parts, client: KubeClient, watch: Watch, seconds: float) -> None:
         """Until the next resync is due or asked for, the watch has ended, or the API server is found away."""
         until = self._planes.clock.monotonic() + seconds
         while (left := until - self._planes.clock.monotonic()) > 0 and not (watch.ended.is_set() or parts.asked()):
@@ -230,68 +196,6 @@ class Operator:
                     self.health.unreachable(str(error))
                 if error.unreachable or error.status == 401:
                     return
-
-
-class _Parts:
-    """What lives in the operator's loop, wired together."""
-
-    def __init__(self, client: KubeClient, scope: Scope, planes: Planes, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self.events = Events(client, planes.store, planes.clock, loop)
-        self.tenants = Tenants(client, planes.store, planes.clock, planes.references.forget_namespace)
-        self.tokens = TokenSecrets(
-            client, planes.store, planes.keys, scope.public_url, self._tokens_changed, self._tenant_replaced
-        )
-        statuses = Statuses(planes.store, planes.references)
-        desired = DesiredStatuses(statuses, self.tokens, planes.clock, self._look_again)
-        self.status = StatusWriter(client, desired.of, planes.clock, loop)
-        self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
-        self.resync = Resync(client, self.reconciler, planes.catalog, planes.store, scope.namespaces)
-        self.again = asyncio.Event()
-        self._namespaces = scope.namespaces
-        self._tenant_is_new = False
-
-    def loops(self) -> Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
-        return [("events", self.events.run), ("tokens", self.tokens.run), ("status", self.status.run)]
-
-    def notice(self, notices: list[Notice]) -> None:
-        """From any thread. Raises RuntimeError once the loop is closed."""
-        if touched := told_by.touched(notices):
-            self.status.touch(touched)
-        for namespace in told_by.bereft(notices):
-            self._loop.call_soon_threadsafe(self.status.review, namespace)
-        for event in told_by.told(notices):
-            self.events.tell(event)
-        changed = (ref for notice in notices if isinstance(notice, CatalogChanged) for ref in notice.refs)
-        if any(ref.kind is Kind.TOKEN for ref in changed):
-            self.wake_tokens()
-
-    def wake_tokens(self) -> None:
-        self._loop.call_soon_threadsafe(self.tokens.wake)
-
-    async def replaced(self) -> bool:
-        """At a resync: whether it has to bring what no watch could, because a tenant was removed just now."""
-        asked, self._tenant_is_new = self._tenant_is_new, False
-        if self._namespaces is not None:
-            await self.tenants.name_unwatched(self._namespaces)
-            return asked
-        return await self.tenants.check() or asked
-
-    def asked(self) -> bool:
-        """Whether a resync is wanted before its time."""
-        return self._tenant_is_new
-
-    async def _tenant_replaced(self) -> bool:
-        if self._namespaces is None and not self._tenant_is_new and await self.tenants.check():
-            self._tenant_is_new = True
-            self.again.set()
-        return self._tenant_is_new
-
-    def _tokens_changed(self, refs: list[ObjectRef]) -> None:
-        self.status.touch(refs)
-
-    def _look_again(self, refs: Sequence[ObjectRef], delay_s: float) -> None:
-        self._loop.call_later(delay_s, self.status.touch, list(refs))
 
 
 class _Backoff:
