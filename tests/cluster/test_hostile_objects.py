@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from tests.support.cluster import path_of
+from tests.support.cluster import find, patch, path_of, wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.stage import Stage
-from tests.support.staging import staged
+from tests.support.staging import silent, staged
 
 TOO_DEEP = "is nested deeper than 60 levels"
 
@@ -50,3 +50,36 @@ def test_a_body_that_no_parser_can_read_disturbs_nobody(
         assert stage.angarium.health("/livez") == (200, "ok\n")
         # The answer lists them, and the test's own client could not read it either.
         assert control_plane.client.delete(path_of("Schedule", namespace=namespace)).is_success
+
+
+FINALIZER = {"finalizers": ["example.com/foreign"]}
+
+
+def test_what_is_deleted_and_held_by_a_foreign_finalizer_counts_as_gone(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    with staged(control_plane, namespace, tmp_path, resync="2s") as stage:
+        stage.angarium.start()
+        stage.apply(
+            "Schedule", "held", {"every": "1s", "destination": {"url": stage.receiver.url("/held")}}, **FINALIZER
+        )
+        stage.receiver.wait_for(1, 20, "/held")
+        assert stage.api("GET", "/v2/keys").status_code == 200
+        stage.apply("Token", "stage", {}, **FINALIZER)
+
+        for kind, name in (("Schedule", "held"), ("Token", "stage")):
+            stage.delete(kind, name)
+            assert find(control_plane, kind, name, namespace) is not None
+        wait_for(lambda: stage.api("GET", "/v2/keys").status_code == 401, within=10, describe="the token is revoked")
+        silent(stage.receiver, "/held", 5)  # a resync is in it
+        stage.angarium.kill()
+        stage.angarium.start()
+        silent(stage.receiver, "/held", 3)
+
+        for kind, name in (("Schedule", "held"), ("Token", "stage")):
+            release(stage, kind, name)
+            assert find(control_plane, kind, name, namespace) is None
+
+
+def release(stage: Stage, kind: str, name: str) -> None:
+    patch(stage.control_plane, kind, name, stage.namespace, {"metadata": {"finalizers": None}})

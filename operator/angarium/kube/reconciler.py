@@ -30,7 +30,7 @@ Observed = Callable[[ObjectRef, Standing], None]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """An object as a list or an event brought it."""
+    """An object as a list or an event brought it; `deleted` as well if only a foreign finalizer still holds it."""
 
     declared: Declared
     standing: Standing
@@ -68,10 +68,13 @@ class Reconciler:
     def read(self, manifest: Manifest, *, deleted: bool = False) -> Seen | None:
         """None, with a log line, for what is no object of ours at all; a spec that breaks a rule is a Rejection."""
         try:
-            return Seen(decode(manifest), Standing.of(manifest), deleted)
+            declared = decode(manifest)
         except InvalidInput as error:
             logger.error("an object that the API server sent cannot be read: %s", error)
             return None
+        # No deletion can be taken back: whoever asked for it expects that nothing fires and no token is good any more.
+        leaving = manifest["metadata"].get("deletionTimestamp") is not None
+        return Seen(declared, Standing.of(manifest), deleted or leaving)
 
     def listed(self, seen: Seen) -> None:
         """A resync has brought this object into the store."""

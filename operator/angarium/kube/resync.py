@@ -69,7 +69,7 @@ class Resync:
         async for page in self._client.pages(collection_path(kind, namespace)):
             for manifest in page:
                 seen = self._reconciler.read({"kind": kind.value, **manifest})
-                if seen is not None:
+                if seen is not None and not seen.deleted:
                     listed.append(seen)
         return listed
 

@@ -121,6 +121,27 @@ async def test_a_deletion_counts_for_the_object_that_was_deleted_only(
     assert catalog.declared == {}
 
 
+LEAVING: dict[str, Any] = {"deletionTimestamp": "2026-03-01T12:00:00Z", "finalizers": ["example.com/foreign"]}
+
+
+async def test_what_only_a_foreign_finalizer_holds_is_deleted(
+    reconciler: Reconciler, catalog: FakeCatalog, observed: Observed
+) -> None:
+    await reconciler.event(False, endpoint())
+    await reconciler.event(False, endpoint(**LEAVING))
+    assert catalog.declared == {}
+    assert observed.seen == [ref()], "nobody writes its status any more"
+
+
+async def test_a_resync_does_not_bring_back_what_a_foreign_finalizer_holds(
+    reconciler: Reconciler, catalog: FakeCatalog, observed: Observed
+) -> None:
+    lists = FakeLists(Endpoint=[endpoint("stays"), endpoint("leaving", **LEAVING)])
+    await resync_of(lists, reconciler, catalog).run(watched=False)
+    assert catalog.declared.keys() == {ref("stays")}
+    assert observed.seen == [ref("stays")]
+
+
 async def test_what_is_no_object_of_ours_is_logged_and_left(
     reconciler: Reconciler, caplog: pytest.LogCaptureFixture
 ) -> None:
