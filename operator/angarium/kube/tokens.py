@@ -29,6 +29,8 @@ from angarium.service.keys import Keys
 logger = logging.getLogger(__name__)
 
 LABEL = f"{GROUP}/token"
+MAX_LABEL = 63
+"""Characters that a label's value may have; a Token's name may have 253."""
 RECHECK_S = 10.0
 
 
@@ -263,7 +265,7 @@ def _secret(one: _Found, values: Mapping[str, bytes]) -> Manifest:
         "metadata": {
             "name": one.token.secret_name,
             "namespace": ref.namespace,
-            "labels": {LABEL: ref.name},
+            "labels": {LABEL: ref.name[:MAX_LABEL].rstrip("-.")},
             "ownerReferences": [owner],
         },
         "data": _encoded(values),

@@ -113,6 +113,13 @@ async def test_a_token_deleted_during_the_pass_stays_revoked() -> None:
     assert {name for _, name in scene.store.held} == {"stays"}
 
 
+@pytest.mark.parametrize("name, label", [("n" * 63, "n" * 63), ("n" * 62 + ".more", "n" * 62), ("n" * 253, "n" * 63)])
+async def test_a_name_too_long_for_a_label_is_cut(name: str, label: str) -> None:
+    scene = Scene(name)
+    await scene.secrets.reconcile()
+    assert scene.api.secrets[path_of(name)]["metadata"]["labels"] == {"angarium.dev/token": label}
+
+
 async def test_a_pass_without_changes_writes_nothing() -> None:
     scene = Scene("one", "two")
     await scene.secrets.reconcile()
