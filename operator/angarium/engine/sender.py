@@ -73,7 +73,7 @@ class AiohttpSender:
     def __init__(
         self,
         policy: AddressPolicy,
-        max_response: int = 1 << 20,
+        max_response: int = 64 << 10,
         *,
         connect_timeout: timedelta = timedelta(seconds=30),
         pool_limit: int = 0,
