@@ -106,9 +106,15 @@ class DeliveryPlane:
             perform=attempts.perform,
             outcomes=self._outcomes,
             clock=clock,
-            settings=DispatchSettings(capacity=settings.in_flight, per_lane=settings.in_flight_per_host),
+            settings=DispatchSettings(
+                capacity=settings.in_flight,
+                capacity_bytes=settings.in_flight_bytes,
+                per_lane=settings.in_flight_per_host,
+            ),
         )
-        self.scheduler = Scheduler(store, Decisions(references), self.dispatcher, observers, clock)
+        self.scheduler = Scheduler(
+            store, Decisions(references), self.dispatcher, self.dispatcher.bindings, observers, clock
+        )
         janitor = Janitor(
             store, retention_of(settings), observers, clock, HousekeepingSettings(orphan_grace=settings.orphan_grace)
         )

@@ -128,9 +128,20 @@ class Settings:
         timedelta(minutes=5), _at_least(timedelta(seconds=1)), "How often all objects are listed.", "DURATION"
     )
     max_body: int = _setting(2**20, _integer(1, 2**30), "The largest message body in bytes.", "BYTES")
-    max_response: int = _setting(2**20, _integer(0, 2**30), "How much of a response body is kept, in bytes.", "BYTES")
+    max_response: int = _setting(
+        64 * 2**10,
+        _integer(0, 2**30),
+        "How much of a response body is kept, in bytes; in memory as many times as messages are being delivered.",
+        "BYTES",
+    )
     max_delay: timedelta = _setting(timedelta(days=366), _duration, "The longest delay of a message.", "DURATION")
     in_flight: int = _setting(1000, _integer(1, 100_000), "The most messages being delivered at once.", "NUMBER")
+    in_flight_bytes: int = _setting(
+        64 * 2**20,
+        _integer(1, 10**12),
+        "The most bytes of their bodies in memory; a larger body is delivered while no other is held.",
+        "BYTES",
+    )
     in_flight_per_host: int = _setting(
         100,
         _integer(1, 100_000),

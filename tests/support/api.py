@@ -52,7 +52,7 @@ class Dispatch:
     offered: list[tuple[LeaseGrant, tuple[Leased, ...]]] = field(default_factory=list)
     wakes: int = 0
 
-    def grant(self, wanted: int) -> LeaseGrant:
+    def grant(self, wanted: int, wanted_bytes: int) -> LeaseGrant:
         grant = LeaseGrant("test", until=1e12, room=min(self.room, wanted), lane_room=self.room)
         self.granted.append(grant)
         return grant

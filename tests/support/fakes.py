@@ -164,11 +164,13 @@ class FakeDispatch:
 
     room: int = 100
     offered: list[Leased] = field(default_factory=list)
+    asked: list[tuple[int, int]] = field(default_factory=list)
     open_grants: int = 0
     woken: int = 0
 
-    def grant(self, wanted: int) -> LeaseGrant:
+    def grant(self, wanted: int, wanted_bytes: int) -> LeaseGrant:
         self.open_grants += 1
+        self.asked.append((wanted, wanted_bytes))
         return LeaseGrant("owner", 30.0, min(wanted, self.room), 64)
 
     def offer(self, grant: LeaseGrant, leased: Sequence[Leased]) -> None:

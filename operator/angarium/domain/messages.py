@@ -101,12 +101,19 @@ class Acceptance:
     missing: tuple[str, ...] = ()
 
 
+UNBOUNDED_BYTES = 2**62
+
+
 @dataclass(frozen=True, slots=True)
 class LeaseGrant:
     """Room that the dispatcher has kept free: up to `room` messages may be leased to it at once.
 
     `until` is in seconds of the owner's monotonic clock; messages of `closed_lanes` stay in the store.
     `lane_room` is the most that one lane may take of the grant.
+
+    Their bodies have at most `room_bytes` together; the first one that would not fit ends the grant. `any_size`:
+    nothing else is held, so the first body may be of any size. `lane_bytes` is the most that one lane may take; the
+    first body of a lane may be larger.
     """
 
     owner: str
@@ -114,6 +121,9 @@ class LeaseGrant:
     room: int
     lane_room: int
     closed_lanes: frozenset[str] = frozenset()
+    room_bytes: int = UNBOUNDED_BYTES
+    lane_bytes: int = UNBOUNDED_BYTES
+    any_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +139,24 @@ class Leased:
     lane: str
     endpoint: Endpoint | None = None
 
+    @property
+    def size(self) -> int:
+        """Bytes of the body."""
+        return len(self.message.body)
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Messages leased because they are due, and when the next one will be (None: nothing claimable waits)."""
+    """Messages leased because they are due, and when the next one will be (None: nothing claimable waits).
+
+    `full_lanes` took all that the grant allows one lane. `lacking` is the size in bytes of the body that ended the
+    claim because the grant had no room for it (0: none did).
+    """
 
     leased: tuple[Leased, ...]
     next_due: datetime | None
+    full_lanes: frozenset[str] = frozenset()
+    lacking: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,8 @@ class References(Protocol):
 class Dispatch(Protocol):
     """Where leased messages go. `grant` and `offer` belong to the delivery loop; `wake` may be called anywhere."""
 
-    def grant(self, wanted: int) -> LeaseGrant:
-        """Keeps room for up to `wanted` messages free until `offer` is called with this grant."""
+    def grant(self, wanted: int, wanted_bytes: int) -> LeaseGrant:
+        """Keeps room free for up to `wanted` messages and bytes of their bodies, until `offer` gets this grant."""
         ...
 
     def offer(self, grant: LeaseGrant, leased: Sequence[Leased]) -> None: ...
@@ -200,7 +200,11 @@ class MessageStore(Protocol):
         ...
 
     async def claim(self, grant: LeaseGrant, now: datetime) -> Claim:
-        """Lease due messages: tenants take turns, oldest due first, at most `lane_room` per lane."""
+        """Lease due messages: tenants take turns, oldest due first, at most `lane_room` and `lane_bytes` per lane.
+
+        The first message whose body has no room ends the claim, so that smaller ones never keep it waiting. Bodies
+        that are not taken are not read.
+        """
         ...
 
     async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:

@@ -1,12 +1,11 @@
 """Holds the messages leased to this process and lets attempts run: within its capacity, and within each lane's.
 
-Room is granted before messages are leased, so memory stays bounded however many wait in the store. A message is never
-dropped: it is held until its outcome is written, it is given back, or the lease is lost.
+Room is granted before messages are leased, so memory stays bounded however many wait in the store and however large
+they are. A message is never dropped: it is held until its outcome is written, it is given back, or the lease is lost.
 """
 
 import asyncio
 import logging
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -17,6 +16,7 @@ from angarium.domain.ports import Clock, MessageStore
 
 from .lanes import Flight, Lanes
 from .outcomes import Outcomes
+from .room import Room, Share
 from .supervisor import Pulse
 from .waking import Waker
 
@@ -27,12 +27,15 @@ _log = logging.getLogger(__name__)
 class DispatchSettings:
     """`capacity` bounds the messages held in memory, `per_lane` the attempts at once to one Endpoint or host.
 
+    `capacity_bytes` bounds the bodies held in memory, except that a larger one is held alone; a lane is closed while
+    it holds an eighth of that. The answers come on top: one of the sender's `max_response` for each message.
     `claim_most` bounds one claim. `poll`: how long at most nothing is claimed, should a call to wake have been missed.
     `spacing`: the least time between a claim that found nothing and the next. `settling`: how long a drain waits for
     the store after its grace period.
     """
 
     capacity: int = 2048
+    capacity_bytes: int = 64 * 2**20
     per_lane: int = 64
     claim_most: int = 500
     lease: timedelta = timedelta(seconds=30)
@@ -64,10 +67,10 @@ class Dispatcher:
         self._outcomes = outcomes
         self._clock = clock
         self._settings = settings or DispatchSettings()
-        self._lanes = Lanes(self._settings.per_lane)
+        self._lane_bytes = max(1, self._settings.capacity_bytes // 8)
+        self._lanes = Lanes(self._settings.per_lane, self._lane_bytes)
+        self._room = Room(self._settings.capacity, self._settings.capacity_bytes)
         self._flights: dict[str, Flight] = {}
-        self._reserved = 0
-        self._least_room = max(1, self._settings.capacity // 8)
         self._starved = False
         self._draining = False
         self._all_offered = asyncio.Event()
@@ -79,23 +82,26 @@ class Dispatcher:
         """Messages held in memory: waiting for their lane, being attempted, being written."""
         return len(self._flights)
 
-    def grant(self, wanted: int) -> LeaseGrant:
+    @property
+    def held_bytes(self) -> int:
+        """Bytes of their bodies."""
+        return self._room.held_bytes
+
+    def grant(self, wanted: int, wanted_bytes: int) -> LeaseGrant:
         """See the port. While draining there is no room."""
-        room = 0 if self._draining else max(0, min(wanted, self._room))
-        self._reserved += room
-        until = self._clock.monotonic() + self._settings.lease.total_seconds()
-        return LeaseGrant(self._owner, until, room, self._settings.per_lane, self._lanes.closed())
+        return self._granted(Share(0, 0) if self._draining else self._room.share(wanted, wanted_bytes))
 
     def offer(self, grant: LeaseGrant, leased: Sequence[Leased]) -> None:
         """See the port. A message that is held already, because its lease had run out, goes on under the new one."""
-        self._reserved -= grant.room
+        self._room.give_back(grant.room, grant.room_bytes)
         for one in leased:
             held = self._flights.get(one.message.id)
             if held is None:
                 self._take(one)
             else:
-                held.leased = one
-        if self._draining and self._reserved == 0:
+                # The message as it is held already: its body is not to be in memory twice.
+                held.leased = replace(one, message=held.leased.message)
+        if self._draining and self._room.reserved == 0:
             self._all_offered.set()
         self._tell_of_room()
 
@@ -106,7 +112,7 @@ class Dispatcher:
         """The loop that leases due messages whenever there is room. Ends with `drain`."""
         while not self._draining:
             pulse.beat()
-            self._starved = self._room < self._least_room
+            self._starved = self._room.scarce
             await self._waker.wait(self._settings.poll if self._starved else await self._claim())
 
     async def heartbeat(self, pulse: Pulse) -> None:
@@ -145,11 +151,20 @@ class Dispatcher:
             await self._store.release([flight.leased for flight in left])
         self._flights.clear()
 
-    @property
-    def _room(self) -> int:
-        return self._settings.capacity - len(self._flights) - self._reserved
+    def _granted(self, share: Share) -> LeaseGrant:
+        return LeaseGrant(
+            owner=self._owner,
+            until=self._clock.monotonic() + self._settings.lease.total_seconds(),
+            room=share.places,
+            lane_room=self._settings.per_lane,
+            closed_lanes=self._lanes.closed(),
+            room_bytes=share.size,
+            lane_bytes=self._lane_bytes,
+            any_size=share.any_size,
+        )
 
     def _take(self, leased: Leased) -> None:
+        self._room.enter(leased.size)
         flight = self._flights[leased.message.id] = Flight(leased)
         if self._lanes.enter(flight):
             self._start(flight)
@@ -183,9 +198,10 @@ class Dispatcher:
 
     def _finish(self, flight: Flight, recorded: Leased) -> None:
         del self._flights[recorded.message.id]
+        self._room.leave(recorded.size)
         if self._draining:
             return
-        following, opened = self._lanes.leave(recorded.lane)
+        following, opened = self._lanes.leave(recorded)
         if following is not None:
             self._start(following)
         if flight.leased is not recorded:
@@ -196,7 +212,7 @@ class Dispatcher:
         self._tell_of_room()
 
     def _tell_of_room(self) -> None:
-        if self._starved and self._room >= self._least_room:
+        if self._starved and not self._room.scarce:
             self._starved = False
             self.wake()
 
@@ -210,13 +226,14 @@ class Dispatcher:
 
     async def _claim(self) -> timedelta:
         """Lease what is due. Returns how long there will be nothing more, as far as is known."""
-        grant = self.grant(self._settings.claim_most)
+        grant = self._granted(self._room.share_for_claim(self._settings.claim_most))
         claim = Claim((), None)
         try:
             claim = await self._store.claim(grant, self._clock.now())
         except StoreError as error:
             _log.warning("no messages could be claimed, that is tried again: %s", error)
         finally:
+            self._room.claimed(claim.lacking)
             self.offer(grant, claim.leased)
         if self._left_some(claim, grant):
             return timedelta(0)
@@ -228,10 +245,9 @@ class Dispatcher:
 
     def _left_some(self, claim: Claim, grant: LeaseGrant) -> bool:
         """Whether the grant, not a lack of due messages, ended the claim. A closed lane wakes us when it opens."""
-        if len(claim.leased) >= grant.room:
+        if len(claim.leased) >= grant.room or claim.lacking:
             return True
-        per_lane = Counter(one.lane for one in claim.leased)
-        return any(count >= grant.lane_room for lane, count in per_lane.items() if lane not in self._lanes.closed())
+        return not claim.full_lanes <= self._lanes.closed()
 
     async def _renew(self) -> None:
         flights = list(self._flights.values())
@@ -253,8 +269,10 @@ class Dispatcher:
         if self._draining or self._flights.get(flight.leased.message.id) is not flight:
             return
         del self._flights[flight.leased.message.id]
+        self._room.leave(flight.leased.size)
         if self._lanes.withdraw(flight):
             self.wake()
+        self._tell_of_room()
 
     async def _attempts_ended(self, within: timedelta) -> None:
         attempts = [flight.attempt for flight in self._flights.values() if flight.attempt is not None]
@@ -262,7 +280,7 @@ class Dispatcher:
             await asyncio.wait(attempts, timeout=within.total_seconds())
 
     async def _grants_ended(self, within: timedelta) -> None:
-        if self._reserved == 0:
+        if self._room.reserved == 0:
             return
         try:
             async with asyncio.timeout(within.total_seconds()):

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from angarium.domain.errors import ReferenceUnavailable, StoreError, StoreFull
-from angarium.domain.firing import DueSchedule, Fired
+from angarium.domain.firing import DueSchedule, Fired, Firing
 from angarium.domain.messages import Leased
 from angarium.domain.notices import (
     ClockReset,
@@ -20,7 +20,7 @@ from angarium.domain.notices import (
     RunStarted,
     SlotsSkipped,
 )
-from angarium.domain.ports import Clock, Dispatch, ScheduleStore
+from angarium.domain.ports import Alarm, Clock, Dispatch, ScheduleStore
 
 from .decisions import Decision, Decisions
 from .supervisor import Pulse
@@ -38,19 +38,24 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Implements `domain.ports.Alarm`. `run` is its loop."""
+    """Implements `domain.ports.Alarm`. `run` is its loop.
+
+    `leases` is woken when a run was canceled: those of its messages that still wait in memory are not to be sent.
+    """
 
     def __init__(
         self,
         store: ScheduleStore,
         decisions: Decisions,
         dispatch: Dispatch,
+        leases: Alarm,
         observers: Sequence[Observer],
         clock: Clock,
     ) -> None:
         self._store = store
         self._decisions = decisions
         self._dispatch = dispatch
+        self._leases = leases
         self._observers = observers
         self._clock = clock
         self._waker = Waker()
@@ -131,13 +136,16 @@ class Scheduler:
 
     async def _fire(self, decisions: Sequence[Decision]) -> None:
         firings = [decision.firing for decision in decisions]
-        grant = self._dispatch.grant(_ROOM_PER_RUN * sum(len(firing.runs) for firing in firings))
+        rooms = [_room(firing) for firing in firings]
+        grant = self._dispatch.grant(sum(count for count, _ in rooms), sum(size for _, size in rooms))
         leased: list[Leased] = []
         try:
             fired = await self._store.fire(firings, grant)
             leased = [one for result in fired for one in result.leased]
         finally:
             self._dispatch.offer(grant, leased)
+        if any(run.canceled_ids for result in fired for run in result.runs):
+            self._leases.wake()
         self._tell([notice for pair in zip(decisions, fired, strict=True) for notice in self._notices(*pair)])
         if len(leased) < sum(_messages(result) for result in fired):
             self._dispatch.wake()
@@ -195,6 +203,12 @@ class _PutOff:
     def pause(self, now: float) -> timedelta:
         """Until the first of them is due again; at most a day."""
         return timedelta(seconds=max(0.0, min(self._until.values(), default=now + 86_400) - now))
+
+
+def _room(firing: Firing) -> tuple[int, int]:
+    """(messages, bytes of their bodies) to lease with it."""
+    messages = _ROOM_PER_RUN * len(firing.runs)
+    return messages, messages * len(firing.publication.body if firing.publication else b"")
 
 
 def _messages(fired: Fired) -> int:

@@ -48,7 +48,8 @@ class Publishing:
         await self._group.close()
 
     async def _accept(self, publications: Sequence[Publication]) -> Sequence[Acceptance | AngariumError]:
-        grant = self._dispatch.grant(sum(_room(publication) for publication in publications))
+        rooms = [(_room(publication), len(publication.body)) for publication in publications]
+        grant = self._dispatch.grant(sum(room for room, _ in rooms), sum(room * size for room, size in rooms))
         leased: Sequence[Leased] = ()
         try:
             answers, leased = await self._store.accept(publications, grant)

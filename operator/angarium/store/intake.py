@@ -1,6 +1,5 @@
 """Takes publications in: messages, bodies, first log entries, and leases for what can go out at once."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,6 +20,7 @@ from angarium.domain.messages import (
 from angarium.domain.ports import Limits
 from angarium.store.catalog import NamespaceCatalog, is_held
 from angarium.store.journal import LogRow, log_row
+from angarium.store.room import Room
 from angarium.store.rows import message_row
 from angarium.store.statements import load
 from angarium.store.times import due_to_ms, to_ms
@@ -35,24 +35,6 @@ class Terms:
 
     limits: Limits
     new_id: Callable[[datetime], str]
-
-
-class Room:
-    """What is left of a grant, in all and per lane."""
-
-    def __init__(self, grant: LeaseGrant | None) -> None:
-        self.grant = grant
-        self.left = grant.room if grant else 0
-        self._taken: Counter[str] = Counter()
-
-    def take(self, lane: str) -> bool:
-        """Takes one place for this lane, if there is one."""
-        grant = self.grant
-        if grant is None or self.left <= 0 or lane in grant.closed_lanes or self._taken[lane] >= grant.lane_room:
-            return False
-        self.left -= 1
-        self._taken[lane] += 1
-        return True
 
 
 class Intake:
@@ -140,7 +122,7 @@ class Intake:
             if is_held(declared):
                 return False
             endpoint = declared.spec if declared and isinstance(declared.spec, Endpoint) else None
-        if not self._room.take(lane):
+        if not self._room.take(lane, len(message.body)):
             return False
         self.leased.append(Leased(message, 0, 1, lane, endpoint))
         return True

@@ -5,15 +5,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import merge
-from itertools import islice
 
 from angarium.domain.fanout import url_now
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
 from angarium.store.intake import SQL
 from angarium.store.journal import log_row
+from angarium.store.room import Room
 from angarium.store.rows import endpoint_of, message_of
 from angarium.store.times import from_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
+
+_Due = tuple[int, int, str, int]  # due, seq, lane, size: in this order the oldest comes first
 
 
 class Turns:
@@ -33,45 +35,49 @@ class Turns:
 def claim(tx: Transaction, grant: LeaseGrant, now: datetime, monotonic: float, turns: Turns) -> Claim:
     _give_back(tx, tx.rows(SQL["expired"], owner=grant.owner, now=monotonic))
     tx.settle()
-    seqs = _choose(tx, grant, now, turns)
+    room = Room(grant)
+    seqs = _choose(tx, room, grant, now, turns)
     leased = _lease(tx, seqs, grant, now) if seqs else []
     tx.settle()
     row = tx.row(SQL["next_due"], now=to_ms(now))
-    return Claim(tuple(leased), from_ms(row["due_ms"]) if row else None)
+    next_due = from_ms(row["due_ms"]) if row else None
+    return Claim(tuple(leased), next_due, frozenset(room.full_lanes), room.lacking)
 
 
-def _choose(tx: Transaction, grant: LeaseGrant, now: datetime, turns: Turns) -> list[int]:
+def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns: Turns) -> list[int]:
     """Due messages: one of each tenant in turn, a tenant's oldest first, as long as lanes and grant have room."""
     lanes: defaultdict[str, list[str]] = defaultdict(list)
     for row in tx.rows(SQL["due_lanes"], now=to_ms(now), closed=json_array(grant.closed_lanes)):
         lanes[row["namespace"]].append(row["lane"])
     page = min(grant.lane_room, 1 + grant.room // max(1, sum(map(len, lanes.values()))))
 
-    def due(lane: str) -> Iterator[tuple[int, int]]:
+    def due(lane: str) -> Iterator[_Due]:
         # Cut off here: a lane's backlog is not to be read past what the lane may take.
-        return islice(_due(tx, lane, now, page), grant.lane_room)
+        backlog = _due(tx, lane, now, page)
+        while room.opens(lane) and (found := next(backlog, None)) and room.opens(lane, found[-1]):
+            yield found
 
     waiting = {namespace: merge(*map(due, lanes[namespace][: grant.room])) for namespace in turns.order(lanes)}
     seqs: list[int] = []
     while waiting:
         for namespace in list(waiting):
-            if len(seqs) == grant.room:
+            if room.full:
                 return seqs
             found = next(waiting[namespace], None)
             if found is None:
                 del waiting[namespace]
-            else:
+            elif room.take(*found[2:]):
                 seqs.append(found[1])
                 turns.served(namespace)
     return seqs
 
 
-def _due(tx: Transaction, lane: str, now: datetime, page: int) -> Iterator[tuple[int, int]]:
-    """(due, seq) in order, read page by page so that many lanes at once cost little."""
+def _due(tx: Transaction, lane: str, now: datetime, page: int) -> Iterator[_Due]:
+    """In order, read page by page so that many lanes at once cost little."""
     due_ms, seq = 0, 0
     while rows := tx.rows(SQL["due_of_lane"], lane=lane, now=to_ms(now), due_ms=due_ms, seq=seq, most=page):
-        for due_ms, seq in rows:
-            yield due_ms, seq
+        for due_ms, seq, size in rows:
+            yield due_ms, seq, lane, size
 
 
 def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetime) -> list[Leased]:

@@ -182,6 +182,45 @@ class TestClaim:
         got = (await store.claim(grant(8, closed_lanes=closed), START + 2 * SECOND)).leased
         assert {item.lane for item in got} == {f"{NS}/{n}.test" for n in range(3)}
 
+    async def test_a_claim_ends_at_the_first_body_that_has_no_room(self, store: Store) -> None:
+        sizes = (40, 40, 40, 1)
+        sent = await accepted(store, *(publication(f"https://{n}.test/", body=b"x" * n) for n in sizes))
+        claim = await store.claim(grant(room_bytes=100), START)
+        assert [item.message for item in claim.leased] == sent[:2]
+        assert claim.lacking == 40
+        claim = await store.claim(grant(room_bytes=41), START)
+        assert [item.message for item in claim.leased] == sent[2:]
+        assert claim.lacking == 0
+
+    async def test_a_tenant_whose_body_had_no_room_is_first_in_the_next_claim(self, store: Store) -> None:
+        await accepted(store, *(publication(namespace=f"{n % 2}", body=b"x") for n in range(8)))
+        await accepted(store, *(publication(namespace="large", body=b"x" * 50, created_at=START) for _ in range(2)))
+        first = await store.claim(grant(room_bytes=20), START)
+        assert first.lacking == 50
+        (item,) = (await store.claim(grant(room_bytes=50), START)).leased
+        assert item.message.namespace == "large"
+
+    async def test_only_the_first_body_of_a_grant_may_be_of_any_size(self, store: Store) -> None:
+        await accepted(store, *(publication(body=b"x" * 500) for _ in range(2)))
+        assert (await store.claim(grant(room_bytes=100), START)).leased == ()
+        claim = await store.claim(grant(room_bytes=100, any_size=True), START)
+        assert (len(claim.leased), claim.lacking) == (1, 500)
+
+    async def test_no_lane_takes_more_bytes_than_its_room_but_its_first_body(self, store: Store) -> None:
+        await accepted(store, *(publication("https://slow.test/", body=b"x" * 60) for _ in range(5)))
+        await accepted(store, *(publication("https://b.test/", body=b"x" * 20) for _ in range(3)))
+        claim = await store.claim(grant(lane_bytes=50), START)
+        assert [item.size for item in claim.leased] == [60, 20, 20]
+        assert (claim.full_lanes, claim.lacking) == ({f"{NS}/slow.test", f"{NS}/b.test"}, 0)
+
+    async def test_what_is_accepted_is_leased_within_the_bytes_of_the_grant(self, store: Store) -> None:
+        given = [publication(f"https://{n}.test/", body=b"x" * size) for n, size in enumerate((60, 60, 1))]
+        _, items = await store.accept(given, grant(room_bytes=100))
+        assert [item.size for item in items] == [60]
+        assert [item.size for item in (await store.claim(grant(), START)).leased] == [60, 1]
+        _, items = await store.accept(given, grant(room_bytes=0, any_size=True))
+        assert [item.size for item in items] == [60]
+
     async def test_a_lane_is_a_tenants_own(self, store: Store) -> None:
         await accepted(store, publication(), publication(namespace="other"))
         got = (await store.claim(grant(closed_lanes=frozenset({f"{NS}/billing.test"})), START)).leased

@@ -7,16 +7,18 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from tests.support.fakes import WallClock, leased
-from tests.support.stores import accepted, attempt, changed, endpoint, publication
+from tests.support.fakes import FakeReferences, WallClock, leased
+from tests.support.stores import accepted, attempt, changed, endpoint, firing, publication, schedule
 from tests.support.waiting import until
 
-from angarium.domain.declarations import Endpoint
+from angarium.domain.declarations import ConcurrencyPolicy, Endpoint, Timing
 from angarium.domain.errors import StoreError
-from angarium.domain.messages import Claim, Leased, LeaseGrant, MessageState, Outcome, Result
+from angarium.domain.messages import Claim, Leased, LeaseGrant, Message, MessageState, Outcome, Result
 from angarium.domain.ports import Store
+from angarium.engine.decisions import Decisions
 from angarium.engine.dispatcher import Dispatcher, DispatchSettings
 from angarium.engine.outcomes import Outcomes
+from angarium.engine.scheduler import Scheduler
 from angarium.engine.supervisor import Pulse
 
 QUICK = DispatchSettings(capacity=40, per_lane=4, heartbeat=timedelta(milliseconds=50), settling=timedelta(seconds=1))
@@ -151,17 +153,96 @@ async def test_memory_is_bounded_by_the_capacity(store: Store) -> None:
         await accepted(store, *to(f"h{number}.test", 5))
     async with dispatching(store, stage) as dispatcher:
         await until(lambda: dispatcher.held == 40)
-        assert dispatcher.grant(10).room == 0
+        assert dispatcher.grant(10, 0).room == 0
         stage.gate.set()
         await until(lambda: len(stage.performed) == 150)
 
 
+LARGE = b"x" * 1000
+"""In the tests of bytes the budget is 8000 of them, and a lane's share 1000."""
+SMALL_MEMORY = replace(QUICK, capacity_bytes=8000, poll=timedelta(minutes=5))
+
+
+@dataclass
+class Weighing(Stage):
+    """Remembers the most bytes that the dispatcher held at the start of an attempt."""
+
+    dispatcher: Dispatcher | None = None
+    most_bytes: int = 0
+
+    async def perform(self, one: Leased) -> Outcome:
+        if self.dispatcher is not None:
+            self.most_bytes = max(self.most_bytes, self.dispatcher.held_bytes)
+        return await super().perform(one)
+
+
+async def test_bodies_held_stay_within_their_budget(store: Store) -> None:
+    stage = Weighing()
+    for number in range(10):
+        await accepted(store, *to(f"h{number}.test", 5, body=LARGE))
+    async with dispatching(store, stage, SMALL_MEMORY) as dispatcher:
+        stage.dispatcher = dispatcher
+        await until(lambda: dispatcher.held_bytes == 8000)
+        assert dispatcher.held == 8 and dispatcher.grant(1, 1000).room_bytes == 0
+        stage.gate.set()
+        await until(lambda: len(stage.performed) == 50)
+        await until(lambda: dispatcher.held == 0)
+        assert dispatcher.held_bytes == 0
+    assert stage.most_bytes == 8000
+    assert len({one.message.id for one in stage.performed}) == 50
+
+
+async def test_a_body_larger_than_the_budget_is_delivered_alone(store: Store) -> None:
+    stage = Weighing()
+    stage.gate.set()
+    await accepted(store, *to("a.test", 3, body=LARGE), *to("huge.test", 2, body=LARGE * 9), *to("b.test", 3))
+    async with dispatching(store, stage, SMALL_MEMORY) as dispatcher:
+        stage.dispatcher = dispatcher
+        await until(lambda: len(stage.performed) == 8)
+        await until(lambda: dispatcher.held == 0)
+    assert stage.most_bytes == 9000
+
+
+async def test_nothing_published_overtakes_a_body_that_waits_for_room(store: Store) -> None:
+    stage = Stage()
+    await accepted(store, *(one for n in range(6) for one in to(f"h{n}.test", 1, body=LARGE)))
+    async with dispatching(store, stage, SMALL_MEMORY) as dispatcher:
+        await until(lambda: dispatcher.held_bytes == 6000)
+        (large,) = await accepted(store, *to("large.test", 1, body=LARGE * 4))
+        dispatcher.wake()
+        await until(lambda: dispatcher._starved)
+        assert (dispatcher.grant(1, 10).room, dispatcher.grant(1, 10).room_bytes) == (0, 0)
+        stage.gate.set()
+        await until(lambda: stage.performed[-1].message.id == large.id)
+        await until(lambda: dispatcher.held == 0)
+        assert dispatcher.grant(1, 10).room == 1
+
+
+async def test_a_slow_lane_of_large_bodies_holds_up_no_other(store: Store) -> None:
+    stage = Stage()
+    await accepted(store, *to("slow.test", 30, body=LARGE))
+    async with dispatching(store, stage, SMALL_MEMORY) as dispatcher:
+        await until(lambda: stage.running["shop/slow.test"] > 0)
+        await accepted(store, *to("b.test", 2, body=b"x" * 500))
+        dispatcher.wake()
+        await until(lambda: stage.running["shop/b.test"] == 2)
+        assert dispatcher.held_bytes <= 3000
+        stage.gate.set()
+        await until(lambda: len(stage.performed) == 32)
+
+
+async def test_a_published_body_larger_than_the_budget_goes_at_once_if_nothing_is_held(store: Store) -> None:
+    dispatcher = Dispatcher("me", store, Stage().perform, Outcomes(store, [], WallClock()), WallClock(), SMALL_MEMORY)
+    first, second = dispatcher.grant(1, 9000), dispatcher.grant(1, 1)
+    assert (first.room_bytes, first.any_size, second.room_bytes, second.any_size) == (8000, True, 0, False)
+
+
 async def test_a_grant_keeps_its_room_until_it_is_offered(store: Store) -> None:
     dispatcher = Dispatcher("me", store, Stage().perform, Outcomes(store, [], WallClock()), WallClock(), QUICK)
-    first, second = dispatcher.grant(30), dispatcher.grant(30)
-    assert (first.owner, first.room, second.room, dispatcher.grant(1).room) == ("me", 30, 10, 0)
+    first, second = dispatcher.grant(30, 0), dispatcher.grant(30, 0)
+    assert (first.owner, first.room, second.room, dispatcher.grant(1, 0).room) == ("me", 30, 10, 0)
     dispatcher.offer(first, ())
-    assert dispatcher.grant(50).room == 30
+    assert dispatcher.grant(50, 0).room == 30
 
 
 async def test_what_is_accepted_under_a_grant_is_attempted_without_a_claim(store: Store) -> None:
@@ -169,7 +250,7 @@ async def test_what_is_accepted_under_a_grant_is_attempted_without_a_claim(store
     stage.gate.set()
     clock = WallClock()
     dispatcher = Dispatcher("me", store, stage.perform, Outcomes(store, [], clock), clock, QUICK)
-    grant = dispatcher.grant(3)
+    grant = dispatcher.grant(3, 6)
     _, given = await store.accept(to("a.test", 3), grant)  # type: ignore[arg-type]
     dispatcher.offer(grant, given)
     await until(lambda: len(stage.performed) == 3)
@@ -213,7 +294,7 @@ async def test_a_message_leased_again_before_its_outcome_was_heard_of_is_attempt
     class Racing:
         async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
             if outcomes[0].leased.lease == 1:
-                dispatcher.offer(dispatcher.grant(1), [again])
+                dispatcher.offer(dispatcher.grant(1, 7), [again])
             return [True]
 
     stage = Stage()
@@ -221,7 +302,7 @@ async def test_a_message_leased_again_before_its_outcome_was_heard_of_is_attempt
     clock = WallClock()
     store = Racing()
     dispatcher = Dispatcher("me", store, stage.perform, Outcomes(store, [], clock), clock)  # type: ignore[arg-type]
-    dispatcher.offer(dispatcher.grant(1), [leased("msg_1", lease=1)])
+    dispatcher.offer(dispatcher.grant(1, 7), [leased("msg_1", lease=1)])
     await until(lambda: dispatcher.held == 0)
     assert [one.lease for one in stage.performed] == [1, 2]
 
@@ -270,6 +351,39 @@ async def test_a_message_that_waits_for_its_lane_goes_to_the_endpoint_as_it_is_w
     assert [(one.endpoint, one.lease) for one in stage.performed] == [(wrong.spec, 1), (right.spec, 1)]
 
 
+async def test_a_canceled_message_that_waits_for_its_lane_is_dropped_as_soon_as_it_is_told(store: Store) -> None:
+    stage = Stage()
+    settings = replace(QUICK, per_lane=1, heartbeat=timedelta(minutes=5), poll=timedelta(minutes=5))
+    clock = WallClock()
+    declared = schedule(policy=ConcurrencyPolicy.REPLACE, timing=Timing(every=timedelta(seconds=1), anchor=clock.now()))
+    await store.apply([declared], clock.now() - timedelta(seconds=9))
+    async with dispatching(store, stage, settings) as dispatcher:
+        await accepted(store, *to("billing.test", 1))
+        dispatcher.wake()
+        await until(lambda: dispatcher.held == 1)
+        scheduler = Scheduler(store, Decisions(FakeReferences()), dispatcher, dispatcher.bindings, [], clock)
+        canceled = await run_by_slot(store, dispatcher, clock.now() - timedelta(seconds=3))
+        await until(lambda: canceled.id in dispatcher._flights)
+        turning = asyncio.create_task(scheduler.run(Pulse()))
+        try:
+            await until(lambda: canceled.id not in dispatcher._flights)
+        finally:
+            turning.cancel()
+        assert await states(store, [canceled.id]) == {MessageState.CANCELED: 1}
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+    assert canceled.id not in {one.message.id for one in stage.performed}
+
+
+async def run_by_slot(store: Store, dispatcher: Dispatcher, slot: datetime) -> Message:
+    """The message of a run of the one Schedule that is due, handed to the dispatcher."""
+    (due,) = (await store.due_schedules(datetime.now(UTC), 1)).schedules
+    grant = dispatcher.grant(1, 100)
+    (fired,) = await store.fire([firing(due, slot, wake_at=slot, now=slot)], grant)
+    dispatcher.offer(grant, fired.leased)
+    return fired.leased[0].message
+
+
 async def test_drain_lets_attempts_end_and_gives_back_what_waits(store: Store) -> None:
     stage = Stage()
     messages = await accepted(store, *to("a.test", 8))
@@ -277,7 +391,7 @@ async def test_drain_lets_attempts_end_and_gives_back_what_waits(store: Store) -
         await until(lambda: dispatcher.held == 8)
         draining = asyncio.create_task(dispatcher.drain(timedelta(seconds=5)))
         await asyncio.sleep(0.05)
-        assert dispatcher.grant(5).room == 0
+        assert dispatcher.grant(5, 10).room == 0
         stage.gate.set()
         await draining
         found = await states(store, [m.id for m in messages])
@@ -299,7 +413,7 @@ async def test_drain_cuts_attempts_off_after_the_grace_period(store: Store) -> N
 
 async def test_drain_waits_for_grants_under_way(store: Store) -> None:
     async with dispatching(store, Stage()) as dispatcher:
-        grant = dispatcher.grant(5)
+        grant = dispatcher.grant(5, 10)
         draining = asyncio.create_task(dispatcher.drain(timedelta(0)))
         await asyncio.sleep(0.05)
         answers, given = await store.accept(to("a.test", 2), grant)  # type: ignore[arg-type]

@@ -44,9 +44,12 @@ WHERE l.due_ms > :now
 ORDER BY l.due_ms LIMIT 1;
 
 -- name: due_of_lane
-SELECT due_ms, seq FROM messages
-WHERE lane = :lane AND state IN ('Waiting', 'Retrying') AND due_ms <= :now AND (due_ms, seq) > (:due_ms, :seq)
-ORDER BY due_ms, seq LIMIT :most;
+-- The length of a body is told without reading it.
+SELECT m.due_ms, m.seq, coalesce((SELECT length(b.body) FROM bodies AS b WHERE b.message = m.seq), 0) AS size
+FROM messages AS m
+WHERE m.lane = :lane AND m.state IN ('Waiting', 'Retrying') AND m.due_ms <= :now
+    AND (m.due_ms, m.seq) > (:due_ms, :seq)
+ORDER BY m.due_ms, m.seq LIMIT :most;
 
 -- name: lease
 UPDATE messages SET state = 'Delivering', lease = lease + 1, owner = :owner, lease_until = :until
