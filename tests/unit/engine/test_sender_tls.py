@@ -107,8 +107,15 @@ async def test_a_server_that_asks_in_vain_for_a_certificate_is_a_tls_error(sende
 
 def _refuse(listening: socket.socket) -> None:
     connection, _ = listening.accept()
-    with connection, suppress(ssl.SSLError):
-        serving(client_certificate=True).wrap_socket(connection, server_side=True)
+    context = serving(client_certificate=True)
+    with connection.dup() as raw, context.wrap_socket(connection, True, do_handshake_on_connect=False) as guarded:
+        with suppress(ssl.SSLError):
+            guarded.do_handshake()
+        # Closed with something unread, the connection is reset, and a reset may overtake the alert.
+        raw.shutdown(socket.SHUT_WR)
+        with suppress(ConnectionError):
+            while raw.recv(4096):
+                pass
 
 
 @pytest.mark.parametrize(
