@@ -137,6 +137,8 @@ def test_a_watch_that_was_refused_is_started_anew(
         await_metric(stage.angarium, UP, 0)
         wait_for(lambda: logged(stage, "cannot be listed"), within=30, describe="the refused lists are logged")
         assert stage.angarium.is_ready(), "publishers need no API server"
+        before = api_proxy.refused
+        stays(lambda: api_proxy.refused - before < 60, 6, "an API server that refuses everything is asked now and then")
         api_proxy.pass_through()
         await_metric(stage.angarium, UP, 1, within=45)
         stage.endpoint("after")

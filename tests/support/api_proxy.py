@@ -39,6 +39,8 @@ class ApiProxy:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="api-proxy", daemon=True)
         self._refusal: Refusal | None = None
+        self.refused = 0
+        """Requests that were answered with a refusal so far."""
         self._silent = False
         self._watches: list[Watch] = []
         self._runner: web.AppRunner | None = None
@@ -137,6 +139,7 @@ class ApiProxy:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if self._refusal is not None:
+            self.refused += 1
             return self._refusal.answer()
         assert self._session is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in REPLACED}

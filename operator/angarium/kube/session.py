@@ -9,10 +9,27 @@ import kopf
 from angarium.kube import nesting
 
 
-def session(info: kopf.ConnectionInfo) -> aiohttp.ClientSession:
-    """As Kopf would make it of this. Whoever is given it closes it."""
+class Sessions:
+    """Belongs to one run of Kopf, which closes what it is given."""
+
+    def __init__(self) -> None:
+        self._info: kopf.ConnectionInfo | None = None
+        self._credentials: kopf.AiohttpSession | None = None
+
+    def of(self, info: kopf.ConnectionInfo) -> kopf.AiohttpSession:
+        """The same again for the same: so Kopf sees that what was refused is all there is, and ends its run.
+
+        New ones it would try at once, without an end, for as long as the API server refuses the token.
+        """
+        if self._credentials is None or info != self._info:
+            self._info, self._credentials = info, _credentials(info)
+        return self._credentials
+
+
+def _credentials(info: kopf.ConnectionInfo) -> kopf.AiohttpSession:
     connector = aiohttp.TCPConnector(limit=0, ssl=info.as_ssl_context())
-    return aiohttp.ClientSession(connector=connector, headers=info.as_http_headers(), response_class=_Response)
+    session = aiohttp.ClientSession(connector=connector, headers=info.as_http_headers(), response_class=_Response)
+    return kopf.AiohttpSession(server=info.server, aiohttp_session=session)
 
 
 class _Response(aiohttp.ClientResponse):

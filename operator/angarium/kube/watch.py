@@ -15,7 +15,7 @@ import kopf
 from kubernetes.aio.client.configuration import Configuration
 
 from angarium.kube.client import PLURALS, Manifest
-from angarium.kube.session import session
+from angarium.kube.session import Sessions
 from angarium.resources.manifest import GROUP, VERSION
 
 logger = logging.getLogger(__name__)
@@ -99,11 +99,11 @@ class Watch:
                 self._owner.call_soon_threadsafe(self._told)
 
     def _registry(self) -> kopf.OperatorRegistry:
-        registry = kopf.OperatorRegistry()
+        registry, sessions = kopf.OperatorRegistry(), Sessions()
 
         @kopf.on.login(registry=registry)
         async def login(**_: Any) -> kopf.AiohttpSession:
-            return await _connection(self._config)
+            return sessions.of(await _connection(self._config))
 
         async def event(event: kopf.RawEvent, **_: Any) -> None:
             await self._on_event(event["type"] == "DELETED", dict(event["object"]))
@@ -131,10 +131,10 @@ def _settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def _connection(config: Configuration) -> kopf.AiohttpSession:
+async def _connection(config: Configuration) -> kopf.ConnectionInfo:
     bearer = (await config.auth_settings()).get("BearerToken")
     token = str(bearer["value"]).split(" ", 1)[-1] if bearer else None
-    info = kopf.ConnectionInfo(
+    return kopf.ConnectionInfo(
         server=config.host,
         ca_path=config.ssl_ca_cert,
         ca_data=config.ca_cert_data,
@@ -144,4 +144,3 @@ async def _connection(config: Configuration) -> kopf.AiohttpSession:
         certificate_path=config.cert_file,
         private_key_path=config.key_file,
     )
-    return kopf.AiohttpSession(server=config.host, aiohttp_session=session(info))
