@@ -65,7 +65,7 @@ def status(
         "observedGeneration": declared.generation,
         "conditions": conditions.merge(previous, wanted, declared.generation, now),
         **(_rule(spec, view) if spec else {}),
-        **_times(declared, view),
+        **_times(view),
         "skippedSlots": view.skipped,
     }
     if view.runs:
@@ -117,9 +117,7 @@ def _rule(spec: Schedule, view: ScheduleView) -> dict[str, Any]:
     return rule
 
 
-def _times(declared: Declared, view: ScheduleView) -> dict[str, Any]:
-    # What status said before the store knew the object still counts: from it a lost database knows where to go on.
-    last_slot = max(filter(None, (view.last_slot, declared.last_slot)), default=None)
-    slot = {"lastSlotTime": format_slot(last_slot)} if last_slot else {}
+def _times(view: ScheduleView) -> dict[str, Any]:
+    slot = {"lastSlotTime": format_slot(view.last_slot)} if view.last_slot else {}
     ends = {"lastSuccessTime": view.last_success, "lastFailureTime": view.last_failure}
     return slot | {name: format_time(instant) for name, instant in ends.items() if instant}

@@ -26,7 +26,7 @@ from angarium.domain.declarations import ConcurrencyPolicy, Declared, Destinatio
 from angarium.domain.firing import DueSchedule, Fired
 from angarium.domain.messages import LogState, MessageState, Trigger
 from angarium.domain.ports import Store
-from angarium.domain.views import HistoryFilter
+from angarium.domain.views import HistoryFilter, ScheduleView
 
 MINUTE = timedelta(minutes=1)
 REJECTED = Rejection("InvalidCron", "spec.cron: no")
@@ -54,6 +54,10 @@ async def again(store: Store, after: datetime = START + MINUTE) -> DueSchedule:
     return found
 
 
+async def shown(store: Store) -> ScheduleView:
+    return (await store.schedule_views([schedule().ref]))[schedule().ref]
+
+
 class TestFirstSightAndEdits:
     async def test_a_new_schedule_is_due_at_once_and_counts_from_now(self, store: Store) -> None:
         found = await begun(store, schedule(run_now="there already"))
@@ -64,6 +68,16 @@ class TestFirstSightAndEdits:
         assert found.state.considered_until == START - MINUTE
         other = await begun(store, schedule(uid="new", starting_deadline=10 * MINUTE))
         assert other.state.considered_until == START - 10 * MINUTE
+
+    async def test_the_last_slot_is_kept_from_first_sight_on_unless_it_lies_ahead(self, store: Store) -> None:
+        found = await begun(store, schedule(last_slot=START - MINUTE))
+        assert (await shown(store)).last_slot == START - MINUTE
+        await store.apply([changed(schedule(last_slot=START + 365 * DAY))], START)
+        assert (await shown(store)).last_slot == START - MINUTE, "a later status is not believed"
+        await store.remove([(found.declared.ref, None)], START)
+        ahead = await begun(store, schedule(uid="restored", last_slot=START + 365 * DAY))
+        await fire(store, ahead, considered_until=START)
+        assert (await shown(store)).last_slot is None
 
     async def test_an_edit_of_timing_voids_past_slots_and_one_of_labels_does_not(self, store: Store) -> None:
         first = schedule()

@@ -39,6 +39,7 @@ UPDATE runs SET pending = ? WHERE seq = ?;
 UPDATE runs SET reason = ?, error = ? WHERE seq = ?;
 
 -- name: advance
+-- A last slot that lies ahead was never decided: a clock was wrong, or a status that was believed at first sight.
 UPDATE schedules SET
     considered_ms = :considered_ms,
     wake_ms = :wake_ms,
@@ -46,6 +47,8 @@ UPDATE schedules SET
     completed = :completed,
     run_now_seen = :run_now_seen,
     runs = :runs,
-    last_slot_ms = max(coalesce(last_slot_ms, :last_slot_ms), coalesce(:last_slot_ms, last_slot_ms)),
+    last_slot_ms = nullif(
+        max(iif(last_slot_ms <= :considered_ms, last_slot_ms, -1), coalesce(:last_slot_ms, -1)), -1
+    ),
     last_failure_ms = coalesce(:failed_ms, last_failure_ms)
 WHERE uid = :uid;
