@@ -12,6 +12,7 @@ from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.messages import Publication, Run, Trigger
 from angarium.domain.ports import References
 from angarium.domain.slots import Plan, plan
+from angarium.resources.body import MAX_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +78,10 @@ class Decisions:
                 body = await self._references.config_map(namespace, schedule.body_from)
             except ReferenceMissing as missing:
                 return None, ("RefNotFound", str(missing))
+            if len(body) > MAX_BYTES:
+                name, key = schedule.body_from.name, schedule.body_from.key
+                text = f"ConfigMap {name!r} has {len(body)} bytes in {key!r}; at most {MAX_BYTES} bytes are sent"
+                return None, ("BodyTooLarge", text)
         return publication_of(schedule, namespace, body, now), None
 
 

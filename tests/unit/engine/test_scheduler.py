@@ -254,6 +254,17 @@ async def test_a_missing_config_map_fails_the_run(stage: Stage) -> None:
     assert failed.reason == "RefNotFound" and "reports" in failed.error  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("size, fails", [(256 * 1024, False), (256 * 1024 + 1, True)])
+async def test_a_config_map_may_hold_no_more_than_any_other_body(stage: Stage, size: int, fails: bool) -> None:
+    stage.references.config_maps["shop", "reports", "body"] = b"x" * size
+    await stage.declare(with_spec(schedule(), body_from=BODY))
+    await stage.pass_time(MINUTE)
+    told = [(one.reason, one.error) for one in stage.told.of(RunFailed)]  # type: ignore[union-attr]
+    text = "ConfigMap 'reports' has 262145 bytes in 'body'; at most 262144 bytes are sent"
+    assert told == ([("BodyTooLarge", text)] if fails else [])
+    assert len(stage.dispatch.offered) == (not fails)
+
+
 async def test_an_unreadable_config_map_consumes_no_slot_and_holds_up_no_other(stage: Stage) -> None:
     other = with_spec(schedule("other"), timing=Timing(every=MINUTE, anchor=START))
     await stage.declare(with_spec(schedule(), body_from=BODY), other)
