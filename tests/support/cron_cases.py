@@ -5,12 +5,13 @@ Clock changes used: Berlin 2026-03-29 01:00 (02:00 becomes 03:00) and 10-25 01:0
 (02:00 becomes 02:30) · Casablanca, Ramadan, 2025-02-23 02:00 (03:00 becomes 02:00) and 04-06 02:00 (02:00 becomes
 03:00) · Apia 2011-12-30 10:00 (all of 30 December is left out) · Caracas 2007-12-09 07:00 (03:00 becomes 02:30) and
 2016-05-01 07:00 (02:30 becomes 03:00) · Troll, two hours, 2026-03-29 01:00 and 10-25 01:00 · Santiago 2024-09-08 04:00
-(midnight becomes 01:00).
+(midnight becomes 01:00) · Beirut 2026-10-24 21:00 (midnight becomes 23:00 of the day before).
 """
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 CASABLANCA, APIA, CARACAS = "Africa/Casablanca", "Pacific/Apia", "America/Caracas"
 TROLL, DUBLIN, SANTIAGO = "Antarctica/Troll", "Europe/Dublin", "America/Santiago"
+BEIRUT = "Asia/Beirut"
 
 # (zone, expression, strictly after, the next ones in order; a bare time is on the day of the one before)
 OCCURRENCES = [
@@ -52,6 +53,8 @@ OCCURRENCES = [
     (CASABLANCA, "30 2 * * *", "2025-02-22T12:00", "2025-02-23T01:30 2025-02-24T02:30"),
     (CASABLANCA, "0 2 * * *", "2024-03-09T12:00", "2024-03-10T01:00 2024-03-11T02:00"),
     (CARACAS, "45 2 * * *", "2007-12-08T12:00", "2007-12-09T06:45 2007-12-10T07:15"),
+    (BEIRUT, "30 23 * * SAT", "2026-10-24T12:00", "2026-10-24T20:30 2026-10-31T21:30"),
+    (BEIRUT, "0 0 25 * *", "2026-10-24T12:00", "2026-10-24T22:00 2026-11-24T22:00"),
     # Interval-like, the clock jumps ahead: nothing in the gap.
     (BERLIN, "*/30 * * * *", "2026-03-29T00:15", "2026-03-29T00:30 01:00 01:30"),
     (BERLIN, "*/30 2 * * *", "2026-03-28T12:00", "2026-03-30T00:00 00:30"),
@@ -81,6 +84,7 @@ OCCURRENCES = [
     (CARACAS, "*/15 * * * *", "2007-12-09T06:31", "2007-12-09T06:45 07:00 07:15 07:30"),
     (TROLL, "0 * * * *", "2026-10-24T23:30", "2026-10-25T00:00 01:00 02:00 03:00"),
     (TROLL, "30 */2 * * *", "2026-10-25T00:31", "2026-10-25T02:30 04:30"),
+    (BEIRUT, "*/30 23 * * SAT", "2026-10-24T12:00", "2026-10-24T20:00 20:30 21:00 21:30 2026-10-31T21:00"),
     # Far from any clock change: macros, names, both day fields, L, # and W.
     ("UTC", "0 6 * * 1-5", "2026-10-09T06:00", "2026-10-12T06:00 2026-10-13T06:00"),
     ("UTC", "*/7 * * * *", "2026-10-09T06:55:59.999999", "2026-10-09T06:56 07:00 07:07"),
@@ -95,6 +99,9 @@ OCCURRENCES = [
     ("UTC", "0 0 13 * 5", "2026-10-09T00:00", "2026-10-13T00:00 2026-10-16T00:00"),
     ("UTC", "0 0 */1 * 1", "2026-10-09T00:00", "2026-10-12T00:00 2026-10-19T00:00"),
     ("UTC", "0 0 13 * */1", "2026-10-09T00:00", "2026-10-13T00:00 2026-11-13T00:00"),
+    ("UTC", "0 0 13 * 1,*", "2026-10-09T00:00", "2026-10-13T00:00 2026-11-13T00:00"),
+    ("UTC", "0 0 13 * 1,*/1", "2026-10-09T00:00", "2026-10-13T00:00 2026-11-13T00:00"),
+    ("UTC", "0 0 */1,L * 1", "2026-10-09T00:00", "2026-10-12T00:00 2026-10-19T00:00"),
     ("UTC", "0 0 * * 7", "2026-10-09T00:00", "2026-10-11T00:00 2026-10-18T00:00"),
     ("UTC", "0 0 * * 5-7", "2026-10-09T00:00", "2026-10-10T00:00 2026-10-11T00:00 2026-10-16T00:00"),
     ("UTC", "0 0 * * SAT-SUN", "2026-10-09T00:00", "2026-10-10T00:00 2026-10-11T00:00 2026-10-17T00:00"),
@@ -119,7 +126,7 @@ OCCURRENCES = [
 # (expression, a part of what the refusal says)
 REFUSED = [
     ("", "exactly five"),
-    ("6", "exactly five"),
+    ("6", "has 1 field;"),
     ("0 6 * *", "has 4 fields"),
     ("0 0 6 * * 1", "has 6 fields"),
     ("0 0 6 * * 1 2026", "has 7 fields"),
@@ -158,18 +165,25 @@ REFUSED = [
     ("0 0 1 JAN-JAN *", "write 1"),
     ("0 22-2 * * *", "22-23,0-2"),
     ("0 0 * * 7-3", "begins with 0"),
+    ("0 0 * * 7/2", "begins with 0"),
+    ("H(9-5) * * * *", "write the smaller number first"),
     ("-5 * * * *", "not understood"),
     ("1.5 * * * *", "not understood"),
     ("1,,2 * * * *", "not understood"),
-    ("0 0 L-3 * *", "not understood"),
-    ("0 0 LW * *", "not understood"),
+    ("0 0 L-3 * *", "write L for the last day"),
+    ("0 0 LW * *", "write L for the last day"),
     ("H,5 * * * *", "stands alone"),
     ("0 0 31W * *", "1 to 28"),
     ("0 0 15W,20 * *", "nothing beside it"),
     ("0 0 * * 5L", "write L5"),
+    ("0 0 * * FRIL", "write L5"),
+    ("0 0 * * LFRI", "write L5"),
+    ("0 0 * * 7L", "write L7 for the last SUN"),
+    ("0 0 * * L", "write L5"),
     ("0 0 * * 1,5#2", "two Schedules"),
     ("0 0 * * 8#2", "two Schedules"),
-    ("0 0 * * 5#6", "not understood"),
+    ("0 0 * * 5#6", "from 1 to 5"),
+    ("0 0 * * 1-5#2", "from 1 to 5"),
     ("0 0 15W * 1", "two Schedules"),
     ("0 0 1 * L5", "two Schedules"),
     ("0 0 1 * 5#2", "two Schedules"),

@@ -85,7 +85,8 @@ def _split(expression: str, field: str) -> list[str]:
         raise InvalidInput(field, f"{parts[0].partition('=')[0]}= does not belong here; set the time zone in timeZone")
     if len(parts) != len(_FIELDS):
         shape = "minute, hour, day of month, month, day of week, such as '0 6 * * 1-5'"
-        raise InvalidInput(field, f"has {len(parts)} fields; write exactly five: {shape} (no seconds, no years)")
+        count = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
+        raise InvalidInput(field, f"has {count}; write exactly five: {shape} (no seconds, no years)")
     return parts
 
 
@@ -131,8 +132,16 @@ def _hint(item: str, column: _Field) -> str:
         return "R (a random value) is not supported; write H, which is stable for one Schedule"
     if _HASHED.fullmatch(item):
         return "H stands alone in its field, as H, H(0-29) or H/15"
-    if column is _WEEKDAY and re.fullmatch(r"[0-7]L", item):
-        return f"write L{item[0]} for the last such day of the month"
+    if column is _WEEKDAY and "#" in item:
+        return "write 5#2 for the second Friday: one weekday, # and a number from 1 to 5"
+    if column is _WEEKDAY and "L" in item:
+        number = column.number(item.strip("L"))
+        day = number if number is not None and column.holds(number) else 5
+        return f"write L{day} for the last {column.names[day % 7]} of the month"
+    if column is _DAY and ("L" in item or "W" in item):
+        return (
+            "write L for the last day of the month, 15W for the weekday nearest to the 15th, nothing else with L or W"
+        )
     return f"not understood; write {_range_of(column)}, *, a list 1,3 a range 1-5 or a step */2"
 
 
@@ -143,20 +152,22 @@ def _range_problem(found: re.Match[str], column: _Field) -> str | None:
     if not column.holds(low) or (found["high"] and not column.holds(high)):
         return f"use {_range_of(column)}"
     assert low is not None
-    if high is not None and (problem := _order_problem(low, high, column)):
+    if column is _WEEKDAY and low == 7 and (found["high"] or found["step"]):
+        return "a range that begins with Sunday begins with 0"
+    if high is not None and (problem := _order_problem(low, high, column, found.re is _HASHED)):
         return problem
     if high == 0:
         high = 7
     return _step_problem(found, low, column.high if high is None else high)
 
 
-def _order_problem(low: int, high: int, column: _Field) -> str | None:
+def _order_problem(low: int, high: int, column: _Field, hashed: bool) -> str | None:
     if column is _WEEKDAY and high == 0 < low < 7:
         return None
-    if column is _WEEKDAY and low == 7:
-        return "a range that begins with Sunday begins with 0"
     if low == high:
         return f"a range needs two different ends; write {low}"
+    if low > high and hashed:
+        return "a range cannot run backwards; write the smaller number first"
     if low > high:
         return f"a range cannot run backwards; write {_span(low, column.high)},{_span(column.low, high)}"
     return None
@@ -183,7 +194,7 @@ def _range_of(column: _Field) -> str:
 
 
 def _spelled(part: str, column: _Field) -> str:
-    if part == "*/1":
+    if part == "*/1" or (column in (_DAY, _WEEKDAY) and not {"*", "*/1"}.isdisjoint(part.split(","))):
         return "*"  # With a day field restricted, croniter would take */1 for a restriction and fire every day.
     if column in (_DAY, _WEEKDAY):
         # Beside a star, even one with a step, croniter takes a range of all days for no restriction.
