@@ -187,6 +187,7 @@ REFUSED = [
     ("0 0 15W * 1", "two Schedules"),
     ("0 0 1 * L5", "two Schedules"),
     ("0 0 1 * 5#2", "two Schedules"),
+    ("0 0 */2 * 5#2", "day of month '*/2' with"),
     ("0 0 30 2 *", "no next time within 8 years"),
     ("0 0 31 2,4,6,9,11 *", "no next time within 8 years"),
     ("0 0 * 2 4#5", "no next time within 8 years"),

@@ -62,15 +62,15 @@ def five_fields(expression: str, field: str) -> tuple[str, ...]:
 
     Raises InvalidInput, naming `field`, for everything that DESIGN 5 "Cron" refuses and for what is not cron at all.
     """
-    parts = _split(expression, field)
-    for part, column in zip(parts, _FIELDS, strict=True):
+    written = _split(expression, field)
+    for part, column in zip(written, _FIELDS, strict=True):
         if problem := _problem(part, column):
             raise InvalidInput(field, f"{column.name} {part!r}: {problem}")
-    parts = [_spelled(part, column) for part, column in zip(parts, _FIELDS, strict=True)]
+    parts = [_spelled(part, column) for part, column in zip(written, _FIELDS, strict=True)]
     day, weekday = parts[2], parts[4]
     if day != "*" and weekday != "*" and (_NEAREST_WEEKDAY.fullmatch(day) or _NTH_WEEKDAY.match(weekday)):
         problem = "#, L<day> and W cannot be combined with the other day field; use * there, or two Schedules"
-        raise InvalidInput(field, f"day of month {day!r} with day of week {weekday!r}: {problem}")
+        raise InvalidInput(field, f"day of month {written[2]!r} with day of week {written[4]!r}: {problem}")
     return tuple(parts)
 
 
