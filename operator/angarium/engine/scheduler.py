@@ -88,6 +88,8 @@ class Scheduler:
         if elapsed > _STALL:
             _log.warning("the scheduler stood still for %d s, or the clock jumped", elapsed.total_seconds())
             self._alive_since = now
+        # Set back, the clock may stand before the start: what comes due from now on is not missed.
+        self._alive_since = min(self._alive_since, now)
         self._turned, self._turned_monotonic = now, monotonic
 
     async def _turn(self) -> timedelta:

@@ -167,6 +167,18 @@ async def test_a_clock_far_behind_starts_anew_from_now(stage: Stage) -> None:
     assert len(stage.fired()) == len(set(stage.fired()))
 
 
+@pytest.mark.parametrize("policy", MissedRunPolicy)
+async def test_a_clock_set_back_to_before_the_start_makes_no_slot_late(stage: Stage, policy: MissedRunPolicy) -> None:
+    await stage.declare(with_spec(schedule(timing=Timing(cron="* * * * *")), missed_run_policy=policy))
+    await stage.pass_time(2 * MINUTE)
+    stage.clock.jump(timedelta(hours=-2))
+    before = len(stage.fired())
+    for _ in range(20):  # 346 s in steps that hit no minute
+        await stage.turn(timedelta(seconds=17.3))
+    assert len(stage.fired()) - before == 5
+    assert stage.told.of(SlotsSkipped) == []
+
+
 async def test_a_clock_reset_is_told_with_where_it_stood(stage: Stage) -> None:
     await stage.declare(replace(schedule(), run_now="a"))
     await stage.pass_time(2 * MINUTE)
