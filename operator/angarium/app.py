@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from angarium.api.connection import ConnectionLimits
+from angarium.api.context import Context
 from angarium.api.health import HealthServer
 from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
@@ -119,15 +120,15 @@ class DeliveryPlane:
             store, retention_of(settings), observers, clock, HousekeepingSettings(orphan_grace=settings.orphan_grace)
         )
         self._publishing = Publishing(store, self.dispatcher, observers)
-        self._api = ApiServer(
+        context = Context(
             publishing=self._publishing,
-            history=store,
+            store=store,
             keys=base.keys,
             clock=clock,
+            limits=OptionLimits(delay=settings.max_delay),
             policy=policy,
-            limits=ConnectionLimits(body=settings.max_body),
-            option_limits=OptionLimits(delay=settings.max_delay),
         )
+        self._api = ApiServer(context, ConnectionLimits(body=settings.max_body))
         self._supervisor = Supervisor(
             [
                 Loop("scheduler", self.scheduler.run),

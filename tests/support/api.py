@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from angarium.api.connection import ConnectionLimits
+from angarium.api.context import Context
 from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
@@ -221,15 +222,15 @@ async def serving(
         await store.put_credential(Credential(namespace, name, token_hash(text), access))
     dispatch, watcher = Dispatch(), Watcher()
     publishing = Publishing(store, dispatch, [watcher])
-    server = ApiServer(
+    context = Context(
         publishing=publishing,
-        history=store,
+        store=store,
         keys=Keys(store, os.urandom),
         clock=clock,
+        limits=option_limits or OptionLimits(),
         policy=AddressPolicy(),
-        limits=limits,
-        option_limits=option_limits,
     )
+    server = ApiServer(context, limits)
     api = Api(store, clock, dispatch, watcher, publishing, server)
     api.port = await server.start(host, port)
     try:

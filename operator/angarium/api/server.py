@@ -7,38 +7,29 @@ from ipaddress import IPv6Address
 
 from aiohttp import web
 
-from angarium.api.auth import KeyRing, authorize, token_of
+from angarium.api.auth import authorize, token_of
 from angarium.api.body import drain, read_body
 from angarium.api.connection import ConnectionLimits, Listener, respond
+from angarium.api.context import Context
 from angarium.api.errors import answer_of, draining
 from angarium.api.exchange import Answer, Call, parse_target
-from angarium.api.handlers import Handlers
-from angarium.api.options import OptionLimits
+from angarium.api.handlers import route_table
 from angarium.api.routes import allowed, resolve
-from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import AngariumError
-from angarium.domain.ports import Clock, HistoryStore
-from angarium.service.publishing import Publishing
 
 
 class ApiServer:
-    """Serves the API. Must live on the loop that `publishing` belongs to."""
+    """Serves the API. Must live on the loop that the context's services belong to."""
 
     def __init__(
         self,
-        *,
-        publishing: Publishing,
-        history: HistoryStore,
-        keys: KeyRing,
-        clock: Clock,
-        policy: AddressPolicy,
+        context: Context,
         limits: ConnectionLimits | None = None,
-        option_limits: OptionLimits | None = None,
     ) -> None:
         self._limits = limits or ConnectionLimits()
-        self._routes = Handlers(publishing, history, keys, clock, option_limits or OptionLimits(), policy).routes()
-        self._keys = keys
-        self._clock = clock
+        self._routes = route_table(context)
+        self._keys = context.keys
+        self._clock = context.clock
         self._listener: Listener | None = None
         self._running = 0
         self._idle = asyncio.Event()

@@ -1,7 +1,8 @@
-"""What people declare, as frozen values: the decoded specs of Endpoint, Topic, Schedule and Token.
+"""What people declare, as frozen values: the decoded specs of Endpoint, Topic, Schedule, Queue and Token.
 
-`resources/` makes them from specs, the store keeps them, the delivery plane reads them. They hold references to
-Secrets and ConfigMaps, never their values. A field that is None was not given: code applies the default last.
+`resources/` makes them from specs, the API makes Topics, Schedules and Queues too; the store keeps them, the delivery
+plane reads them. They hold references to Secrets and ConfigMaps, never their values. A field that is None was not
+given: code applies the default last.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +16,15 @@ class Kind(StrEnum):
     ENDPOINT = "Endpoint"
     TOPIC = "Topic"
     SCHEDULE = "Schedule"
+    QUEUE = "Queue"
     TOKEN = "Token"
+
+
+class Origin(StrEnum):
+    """Who owns a declared object: a resource (read-only over the API), or whoever made it over the HTTP API."""
+
+    RESOURCE = "Resource"
+    API = "Api"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -48,6 +57,19 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowControl:
+    """How fast messages that share `key` may start: `rate` per `period`, `parallelism` at once (contract 23).
+
+    None is unlimited. `key` is empty where it is implied: for an Endpoint it is `endpoint/<name>`.
+    """
+
+    key: str = ""
+    parallelism: int | None = None
+    rate: int | None = None
+    period: timedelta = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryOptions:
     """The leaf fields that are inherited: request or Schedule > topic > Endpoint > default.
 
@@ -59,6 +81,16 @@ class DeliveryOptions:
     timeout: timedelta | None = None
     retry_limit: int | None = None
     retry_delay: str | None = None
+    flow_control: FlowControl | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Redaction:
+    """What views of a message leave out, never its deliveries (contract 24). `names` are in lower case."""
+
+    body: bool = False
+    all_headers: bool = False
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +114,23 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class TopicMember:
-    """A named member of a Topic: exactly one of `endpoint` (a name) and `url` is set."""
+    """A member of a Topic: exactly one of `endpoint` (a name) and `url` is set; over the API it may lack a name."""
 
-    name: str
+    name: str | None
     endpoint: str | None = None
     url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """A named set of endpoints: a list, and every Endpoint of the namespace whose labels match (None: no selector)."""
+    """A named set of endpoints: a list, and every Endpoint of the namespace whose labels match (None: no selector).
+
+    `headers` are default publish headers, one entry per line, as given over the API (contract 12, PATCH).
+    """
 
     members: tuple[TopicMember, ...] = ()
     match_labels: dict[str, str] | None = None
+    headers: tuple[Header, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +143,16 @@ class Destination:
 
     def __str__(self) -> str:
         return self.url or (f"endpoint/{self.endpoint}" if self.endpoint else f"topic/{self.topic}")
+
+
+@dataclass(frozen=True, slots=True)
+class Callback:
+    """Where what became of a message is reported to, as a message of its own (contract 20): a URL or an Endpoint."""
+
+    destination: Destination
+    options: DeliveryOptions = DeliveryOptions()
+    labels: tuple[str, ...] = ()
+    delay: timedelta | None = None
 
 
 class MissedRunPolicy(StrEnum):
@@ -145,7 +191,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When, what, where. The body is bytes already, or a ConfigMap key that is read when a slot fires."""
+    """When, what, where. The body is bytes already, or a ConfigMap key that is read when a slot fires.
+
+    `delay` is that of each message, from its slot's firing. `cron_text` is the cron expression as it was given over
+    the API, prefix included; `caller_ip` who made the Schedule there.
+    """
 
     timing: Timing
     destination: Destination
@@ -159,6 +209,21 @@ class Schedule:
     missed_run_policy: MissedRunPolicy = MissedRunPolicy.RUN_LATEST
     concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
     history_limit: int = 10
+    queue: str | None = None
+    callback: Callback | None = None
+    failure_callback: Callback | None = None
+    redaction: Redaction | None = None
+    delay: timedelta | None = None
+    cron_text: str | None = None
+    caller_ip: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """FIFO: at most `parallelism` of its messages are on their way at once (contract 22)."""
+
+    parallelism: int = 1
+    suspend: bool = False
 
 
 class Access(StrEnum):
@@ -177,7 +242,7 @@ class Token:
     access: Access = Access.READ_WRITE
 
 
-Spec = Endpoint | Topic | Schedule | Token
+Spec = Endpoint | Topic | Schedule | Queue | Token
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +259,7 @@ class Declared:
 
     `fingerprint` changes when generation, labels or our annotations change. `run_now` is the text of the annotation
     `angarium.dev/run-now`. `last_slot` is what status.lastSlotTime said, for an object that the store does not know.
+    `applied_at`: when the store last took a change of it.
     """
 
     ref: ObjectRef
@@ -205,6 +271,8 @@ class Declared:
     labels: dict[str, str] = field(default_factory=dict)
     run_now: str | None = None
     last_slot: datetime | None = None
+    origin: Origin = Origin.RESOURCE
+    applied_at: datetime | None = field(default=None, compare=False)
 
     def references(self) -> frozenset[ObjectRef]:
         """The declared objects that this one names (a selector names none)."""
@@ -214,10 +282,14 @@ class Declared:
 def _named(spec: Spec | Rejection) -> list[tuple[Kind, str]]:
     if isinstance(spec, Topic):
         return [(Kind.ENDPOINT, member.endpoint) for member in spec.members if member.endpoint]
-    if isinstance(spec, Schedule):
-        destination = spec.destination
-        if destination.endpoint:
-            return [(Kind.ENDPOINT, destination.endpoint)]
-        if destination.topic:
-            return [(Kind.TOPIC, destination.topic)]
-    return []
+    if not isinstance(spec, Schedule):
+        return []
+    callbacks = [callback.destination for callback in (spec.callback, spec.failure_callback) if callback]
+    named = [one for destination in (spec.destination, *callbacks) for one in _addressed(destination)]
+    return [*named, (Kind.QUEUE, spec.queue)] if spec.queue else named
+
+
+def _addressed(destination: Destination) -> list[tuple[Kind, str]]:
+    if destination.endpoint:
+        return [(Kind.ENDPOINT, destination.endpoint)]
+    return [(Kind.TOPIC, destination.topic)] if destination.topic else []

@@ -37,6 +37,20 @@ class NotFound(AngariumError):
     """What was asked for does not exist, or belongs to another tenant."""
 
 
+class Conflict(AngariumError):
+    """What was asked for contradicts what is; asking again changes nothing."""
+
+
+class OwnedByResource(Conflict):
+    """The object is declared by a resource, so only there can it be changed."""
+
+    def __init__(self, kind: str, namespace: str, name: str) -> None:
+        super().__init__(f"{kind} {name!r} is declared by a resource in namespace {namespace!r}: change it there")
+        self.kind = kind
+        self.namespace = namespace
+        self.name = name
+
+
 class LimitExceeded(AngariumError):
     """A tenant's limit is reached (messages waiting, bytes stored); the publisher may try again later."""
 

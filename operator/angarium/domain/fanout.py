@@ -5,12 +5,19 @@ field: request or Schedule > Endpoint > default. The Endpoint's headers are left
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from angarium.domain.declarations import Declared, DeliveryOptions, Endpoint, Topic, TopicMember
+from angarium.domain.declarations import (
+    Declared,
+    DeliveryOptions,
+    Endpoint,
+    FlowControl,
+    Topic,
+    TopicMember,
+)
 from angarium.domain.errors import NotFound
 from angarium.domain.messages import (
     DEFAULT_METHOD,
@@ -20,6 +27,10 @@ from angarium.domain.messages import (
     Message,
     Publication,
 )
+
+FLOW_PREFIX_ENDPOINT = "endpoint/"
+FLOW_PREFIX_SCHEDULE = "schedule/"
+"""Flow-control keys that begin so are implied by an object; publishers may not choose them."""
 
 
 class Catalog(Protocol):
@@ -59,7 +70,7 @@ def members_of(topic: Topic, catalog: Catalog) -> tuple[list[Member], list[str]]
     for listed in topic.members:
         member = _listed(listed, catalog)
         if member is None:
-            missing.append(listed.endpoint or listed.name)
+            missing.append(listed.endpoint or listed.name or "")
         else:
             members.append(member)
     taken = {member.endpoint.ref.name for member in members if member.endpoint}
@@ -99,6 +110,11 @@ def lane_of(url: str | None, endpoint: str | None) -> str:
     return urlsplit(url or "").netloc.rpartition("@")[2].lower() or "-"
 
 
+def flow_key_of(endpoint: str) -> str:
+    """The flow-control key that every message to an Endpoint without a key of its own has, declared limits or not."""
+    return f"{FLOW_PREFIX_ENDPOINT}{endpoint}"
+
+
 def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], list[str]]:
     destination = publication.destination
     if destination.url is not None:
@@ -121,11 +137,12 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
     endpoint = member.spec.options if member.spec else DeliveryOptions()
     given = publication.options
     limits = (given.retry_limit, endpoint.retry_limit, DEFAULT_RETRY_LIMIT)
+    name = member.endpoint.ref.name if member.endpoint else None
     return Message(
         id=message_id,
         namespace=publication.namespace,
         url=member.url,
-        endpoint=member.endpoint.ref.name if member.endpoint else None,
+        endpoint=name,
         method=given.method or endpoint.method or DEFAULT_METHOD,
         headers=given.headers,
         body=publication.body,
@@ -139,4 +156,15 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
         topic=publication.destination.topic,
         endpoint_name=member.name,
         run=publication.run,
+        schedule=publication.run.schedule.name if publication.run else None,
+        queue=publication.queue,
+        flow_control=given.flow_control or _implied(endpoint.flow_control, name),
+        callback=publication.callback,
+        failure_callback=publication.failure_callback,
+        redaction=publication.redaction,
+        source=publication.source,
     )
+
+
+def _implied(declared: FlowControl | None, endpoint: str | None) -> FlowControl | None:
+    return replace(declared, key=flow_key_of(endpoint)) if declared and endpoint else None

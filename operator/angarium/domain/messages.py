@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from angarium.domain.declarations import DeliveryOptions, Destination, Endpoint, Header, ObjectRef
+from angarium.domain.declarations import (
+    Callback,
+    DeliveryOptions,
+    Destination,
+    Endpoint,
+    FlowControl,
+    Header,
+    ObjectRef,
+    Redaction,
+)
 
 DEFAULT_METHOD = "POST"
 DEFAULT_TIMEOUT = timedelta(minutes=15)
@@ -55,7 +64,8 @@ class Publication:
     """What a publisher or a Schedule asks for, before the destination is resolved to messages.
 
     `options` holds only what was given with the request (or by the Schedule). `options.headers` are the headers to
-    deliver, Content-Type included, one entry per header line.
+    deliver, Content-Type included, one entry per header line. `dedup_key` is what `domain.deduplication` makes.
+    `source` is the id of the message that a callback reports on.
     """
 
     namespace: str
@@ -67,11 +77,21 @@ class Publication:
     not_before: datetime | None = None
     caller_ip: str | None = None
     run: Run | None = None
+    queue: str | None = None
+    callback: Callback | None = None
+    failure_callback: Callback | None = None
+    redaction: Redaction | None = None
+    dedup_key: bytes | None = None
+    source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message as it was accepted. Exactly one of `url` and `endpoint` (a name) is set."""
+    """One message as it was accepted. Exactly one of `url` and `endpoint` (a name) is set.
+
+    `schedule` is the name of the Schedule it comes from; `run` is None for a message that was retried from the DLQ.
+    `flow_control` has its key. `source` is the id of the message that a callback reports on.
+    """
 
     id: str
     namespace: str
@@ -90,15 +110,52 @@ class Message:
     topic: str | None = None
     endpoint_name: str | None = None
     run: Run | None = None
+    schedule: str | None = None
+    queue: str | None = None
+    flow_control: FlowControl | None = None
+    callback: Callback | None = None
+    failure_callback: Callback | None = None
+    redaction: Redaction | None = None
+    source: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A message that was not stored, because `message_id` stands for it. `place`: which member's, from 0."""
+
+    place: int
+    message_id: str
+    url: str
+    endpoint_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Acceptance:
-    """The messages that one publication became, each with the URL it resolves to now (`endpoint:<name>` if none)."""
+    """The messages that one publication became, each with the URL it resolves to now (`endpoint:<name>` if none).
+
+    Members in order: those of `duplicates` take their places, `messages` the others.
+    """
 
     messages: tuple[Message, ...]
     urls: tuple[str, ...]
     missing: tuple[str, ...] = ()
+    duplicates: tuple[Duplicate, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What a retry from the DLQ changes of the message that it repeats; None, or empty: as it was.
+
+    Headers given replace those of the same name.
+    """
+
+    options: DeliveryOptions = DeliveryOptions()
+    labels: tuple[str, ...] = ()
+    not_before: datetime | None = None
+    queue: str | None = None
+    callback: Callback | None = None
+    failure_callback: Callback | None = None
+    redaction: Redaction | None = None
 
 
 UNBOUNDED_BYTES = 2**62
@@ -130,7 +187,8 @@ class LeaseGrant:
 class Leased:
     """A message handed to the dispatcher: `lease` fences every write of its outcome.
 
-    `retried` counts the retries already made. `endpoint` is the Endpoint as declared at this instant (None for a URL).
+    `lane` is what it shares attempts at once with: its Endpoint, or the URLs of its host. `retried` counts the
+    retries already made. `endpoint` is the Endpoint as declared at this instant (None for a URL).
     """
 
     message: Message

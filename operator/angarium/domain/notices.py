@@ -85,6 +85,28 @@ class CatalogChanged:
     refs: frozenset[ObjectRef]
 
 
+@dataclass(frozen=True, slots=True)
+class TakenOver:
+    """A resource was declared under the name of an object that had been made over the API, and replaced it."""
+
+    ref: ObjectRef
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceFreed:
+    """A Queue's place was held too long by the callbacks of a message that has ended, so the queue moves on."""
+
+    queue: ObjectRef
+    message_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class KeysRotated:
+    """The signing keys of a namespace were changed over the API: its Secrets have to follow."""
+
+    namespace: str
+
+
 Notice = (
     Accepted
     | MembersMissing
@@ -95,6 +117,9 @@ Notice = (
     | ClockReset
     | EndpointOrphansFailed
     | CatalogChanged
+    | TakenOver
+    | PlaceFreed
+    | KeysRotated
 )
 
 

@@ -1,20 +1,23 @@
 """What the delivery plane needs from the world: store, clock, wire, Secrets. Implemented elsewhere, wired by app."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from angarium.domain.credentials import Credential, SigningKeys
-from angarium.domain.declarations import Declared, KeyRef, Kind, ObjectRef
+from angarium.domain.declarations import Declared, KeyRef, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError
 from angarium.domain.firing import DueSchedules, Fired, Firing
+from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import (
     Acceptance,
     Claim,
     Leased,
     LeaseGrant,
+    Message,
     Outcome,
+    Overrides,
     Publication,
     Response,
 )
@@ -22,10 +25,12 @@ from angarium.domain.views import (
     Backlog,
     DeadLetter,
     EndpointView,
+    FlowControlView,
     HistoryFilter,
     LogEntry,
     MessageView,
     Page,
+    QueueView,
     ScheduleView,
     TopicView,
 )
@@ -131,6 +136,17 @@ class Retention:
     dead_letters: timedelta = timedelta(days=7)
 
 
+class Applied(NamedTuple):
+    """What an apply found new or different; `taken_over` are those that were the API's before."""
+
+    changed: frozenset[ObjectRef] = frozenset()
+    taken_over: frozenset[ObjectRef] = frozenset()
+
+
+Change = Callable[[Declared | None], Declared | None]
+"""What an edit makes of an object."""
+
+
 class CatalogStore(Protocol):
     """Declared objects."""
 
@@ -142,23 +158,38 @@ class CatalogStore(Protocol):
         """Those of these objects that exist, in one read."""
         ...
 
-    async def catalog(self, kind: Kind, namespace: str | None = None) -> Sequence[Declared]: ...
+    async def catalog(
+        self, kind: Kind, namespace: str | None = None, origin: Origin | None = None
+    ) -> Sequence[Declared]:
+        """By namespace and name; `origin` None: whoever made them."""
+        ...
 
     async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:
         """Objects that name one of these, and Topics with a selector in the namespaces of Endpoints among them."""
         ...
 
-    async def apply(self, declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
-        """Insert or update; one transaction. Returns those that were new or changed.
+    async def apply(self, declared: Sequence[Declared], now: datetime) -> Applied:
+        """Insert or update what resources declare; one transaction. Says which were new or changed.
 
         A new uid under a known name replaces the object (a new Endpoint revives the messages of the deleted one).
+        An object that was made over the API is taken over: settings replaced, messages of a Queue kept.
+        """
+        ...
+
+    async def edit(self, ref: ObjectRef, change: Change, now: datetime) -> Declared | None:
+        """Make, change or remove one object on behalf of the API, in one transaction; returns it as it is then.
+
+        `change` gets the object as it is (None: there is none) and returns what it is to be (None: to be gone; the
+        very same object: nothing happens). It is a pure function and what it raises undoes the edit. Raises
+        OwnedByResource if a resource declares the object. Removing a Queue cancels its messages that have not ended.
         """
         ...
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
         """Remove objects, each only if its uid is still this one (None: whatever it is). Returns those removed.
 
-        Messages stay; those of an Endpoint wait. A Token's credential goes in the same transaction.
+        Messages stay; those of an Endpoint wait. A Token's credential goes in the same transaction. A Queue with
+        messages that have not ended stays with its settings, owned by the API from then on.
         """
         ...
 
@@ -186,6 +217,27 @@ class CredentialStore(Protocol):
         """Store a pair; without `replace` an existing one stays. Returns the pair that is in force then."""
         ...
 
+    async def rotate_signing_keys(self, namespace: str, fresh: str) -> SigningKeys:
+        """`next` becomes `current`, `fresh` the new `next`, in one transaction. Returns the pair then in force.
+
+        Raises NotFound if the namespace has none yet, Conflict if the pair comes from an adopted Secret.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What became of dead letters: the new messages in the order of the letters, with the URL each resolves to.
+
+    `matched` counts the letters looked at; `cursor` is the position after them if more match.
+    """
+
+    messages: tuple[Message, ...]
+    urls: tuple[str, ...]
+    leased: tuple[Leased, ...]
+    matched: int
+    cursor: str | None
+
 
 class MessageStore(Protocol):
     """Messages on their way. Every method is one transaction over many rows."""
@@ -195,7 +247,16 @@ class MessageStore(Protocol):
     ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
         """Store each publication's messages with their first log entries, or say why not (NotFound, LimitExceeded).
 
-        What is due and not held back is leased at once, within the grant; the leased messages come back second.
+        Duplicates are left out, and a queue that does not exist is made. What is due and not held back (by a queue,
+        flow control, a suspended Endpoint) is leased at once, within the grant; the leased messages come back second.
+        """
+        ...
+
+    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> int:
+        """Cancel up to `limit` messages that have not ended, in flight or not; returns how many.
+
+        Of the filter count: ids (which win), urls, hosts, paths, topics, schedules, queues, flow keys, labels, caller
+        ips, and times of acceptance.
         """
         ...
 
@@ -208,7 +269,8 @@ class MessageStore(Protocol):
         ...
 
     async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
-        """Write outcomes with attempts, log entries and dead letters; False: the lease was lost, nothing written."""
+        """Write outcomes with attempts, log entries, dead letters and callbacks; False: the lease was lost, nothing
+        written. A place in a queue, or under flow control, that becomes free is given on in the same transaction."""
         ...
 
     async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
@@ -221,6 +283,42 @@ class MessageStore(Protocol):
 
     async def void_leases(self, owner: str) -> int:
         """At start: every lease of another owner ends now. Returns how many."""
+        ...
+
+
+class DeadLetterStore(Protocol):
+    """Dead letters, taken out of the queue of the dead."""
+
+    async def delete_dead_letters(self, where: HistoryFilter) -> Page[str]:
+        """Delete at most a page of them. Returns their ids, and the position after them if more match."""
+        ...
+
+    async def retry_dead_letters(
+        self, where: HistoryFilter, overrides: Overrides, grant: LeaseGrant | None, now: datetime
+    ) -> Retried:
+        """Accept the messages of at most a page of dead letters anew (contract 9.5), and remove the letters.
+
+        A letter whose message can have no successor now, because its Endpoint is gone, stays and is not counted.
+        Raises LimitExceeded.
+        """
+        ...
+
+
+class FlowControlStore(Protocol):
+    """Flow-control keys of a namespace (contract 13)."""
+
+    async def flow_controls(self, namespace: str, search: str, now: datetime) -> Sequence[FlowControlView]:
+        """Those whose key contains this text, by key."""
+        ...
+
+    async def flow_control(self, namespace: str, key: str, now: datetime) -> FlowControlView | None: ...
+
+    async def change_flow_control(self, namespace: str, key: str, change: FlowChange, now: datetime) -> None:
+        """Pause, resume, pin, unpin, or reset the rate; an unknown key comes to be."""
+        ...
+
+    async def delivering(self, namespace: str) -> int:
+        """Messages of the namespace that are leased now."""
         ...
 
 
@@ -253,6 +351,8 @@ class HistoryStore(Protocol):
 
     async def endpoint_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, EndpointView]: ...
 
+    async def queue_views(self, refs: Sequence[ObjectRef], now: datetime) -> Mapping[ObjectRef, QueueView]: ...
+
     async def topic_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, TopicView]: ...
 
     async def backlog(self) -> Backlog: ...
@@ -265,6 +365,10 @@ class HousekeepingStore(Protocol):
         self, deleted_before: datetime, now: datetime, limit: int
     ) -> Mapping[ObjectRef, Sequence[str]]:
         """Fail messages (`EndpointDeleted`, dead letters) of Endpoints deleted before this; message ids by Endpoint."""
+        ...
+
+    async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
+        """Free places that callbacks hold for messages which ended before this; ids of those messages by Queue."""
         ...
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
@@ -287,7 +391,17 @@ class HousekeepingStore(Protocol):
         ...
 
 
-class Store(CatalogStore, CredentialStore, MessageStore, ScheduleStore, HistoryStore, HousekeepingStore, Protocol):
+class Store(
+    CatalogStore,
+    CredentialStore,
+    MessageStore,
+    DeadLetterStore,
+    FlowControlStore,
+    ScheduleStore,
+    HistoryStore,
+    HousekeepingStore,
+    Protocol,
+):
     """The only meeting point of the two planes. May be called from any loop or thread."""
 
     def beat(self) -> float:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Generic, TypeVar
 
 from angarium.domain.messages import LogState, Message, MessageState, Response, Run
@@ -69,6 +70,8 @@ class HistoryFilter:
     urls: Sequence[str] = ()
     topics: Sequence[str] = ()
     schedules: Sequence[str] = ()
+    queues: Sequence[str] = ()
+    flow_keys: Sequence[str] = ()
     labels: Sequence[str] = ()
     caller_ips: Sequence[str] = ()
     hosts: Sequence[str] = ()
@@ -152,6 +155,56 @@ class TopicView:
 
     members: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
+
+
+class BlockReason(StrEnum):
+    """Why a queue does not move on."""
+
+    RETRY = "Retry"
+    CALLBACK = "Callback"
+    ENDPOINT_SUSPENDED = "EndpointSuspended"
+    FLOW_CONTROL = "FlowControl"
+    DELAY = "Delay"
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """What a queue waits for: this message, since then."""
+
+    message_id: str
+    since: datetime
+    reason: BlockReason
+
+
+@dataclass(frozen=True, slots=True)
+class QueueView:
+    """What the store knows of a Queue. `lag`: its messages that are not terminal; `waiting_since`: of the oldest one
+    that has not started (None: none waits).
+    """
+
+    lag: int = 0
+    waiting_since: datetime | None = None
+    blocked_by: Block | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FlowControlView:
+    """A flow-control key as it stands (contract 15.7). None is unlimited. `waiting`: due messages that may not start.
+
+    `started` counts the starts in the window of length `period` that began at `period_start` (None: none has begun).
+    """
+
+    key: str
+    waiting: int
+    parallelism: int | None
+    active: int
+    rate: int | None
+    started: int
+    period: timedelta
+    period_start: datetime | None
+    paused: bool
+    pinned_parallelism: bool
+    pinned_rate: bool
 
 
 @dataclass(frozen=True, slots=True)

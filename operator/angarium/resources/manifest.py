@@ -76,6 +76,8 @@ def status(
         case Kind.SCHEDULE:
             fired = view if isinstance(view, ScheduleView) else _NEVER_FIRED
             return schedule.status(declared, fired, problems, previous, now)
+        case Kind.QUEUE:
+            raise NotImplementedError
         case Kind.TOKEN:
             secret = view if isinstance(view, TokenView) else None
             return token.status(declared, secret, problems, previous, now)
@@ -91,6 +93,8 @@ def _spec(whole: Fields, ref: ObjectRef, created_at: datetime) -> Spec | Rejecti
                 return topic.decode(spec)
             case Kind.SCHEDULE:
                 return schedule.decode(spec, ref, created_at)
+            case Kind.QUEUE:
+                raise NotImplementedError
             case Kind.TOKEN:
                 return token.decode(spec, ref.name)
     except InvalidInput as error:

@@ -83,7 +83,7 @@ class Catalog:
     async def _apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
         changed: frozenset[ObjectRef] = frozenset()
         for group in _groups(declared):
-            written = await self._store.apply(group, self._clock.now())
+            written = (await self._store.apply(group, self._clock.now())).changed
             await self._tell(written)
             changed |= written
         return changed

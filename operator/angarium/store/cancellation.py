@@ -5,10 +5,15 @@ from datetime import datetime
 
 from angarium.domain.fanout import url_now
 from angarium.domain.messages import LogState, MessageState
+from angarium.domain.views import HistoryFilter
 from angarium.store.intake import SQL
 from angarium.store.journal import LogRow, error_row, log_row
 from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction, json_array
+
+
+def cancel(tx: Transaction, where: HistoryFilter, limit: int, now: datetime) -> int:
+    raise NotImplementedError
 
 
 def cancel_run(tx: Transaction, run: int, now: datetime) -> list[str]:

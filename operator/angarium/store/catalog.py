@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from angarium.domain.declarations import Declared, Endpoint, Kind, ObjectRef, Rejection, Topic
-from angarium.domain.ports import Version
+from angarium.domain.declarations import Declared, Endpoint, Kind, ObjectRef, Origin, Rejection, Topic
+from angarium.domain.ports import Applied, Change, Version
 from angarium.store import timetable
 from angarium.store.rows import declared_of, encode, names
 from angarium.store.statements import load
@@ -30,7 +30,7 @@ def declared(session: Session, ref: ObjectRef) -> Declared | None:
     return declared_of(row) if row else None
 
 
-def catalog(session: Session, kind: Kind, namespace: str | None) -> list[Declared]:
+def catalog(session: Session, kind: Kind, namespace: str | None, origin: Origin | None = None) -> list[Declared]:
     return [declared_of(row) for row in session.stream(SQL["all"], kind=kind.value, namespace=namespace)]
 
 
@@ -49,8 +49,12 @@ def is_held(declared: Declared | None) -> bool:
     return declared is None or not isinstance(declared.spec, Endpoint) or declared.spec.suspend
 
 
-def apply(tx: Transaction, objects: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
-    return frozenset(declared.ref for declared in objects if _apply(tx, declared, now))
+def apply(tx: Transaction, objects: Sequence[Declared], now: datetime) -> Applied:
+    return Applied(frozenset(declared.ref for declared in objects if _apply(tx, declared, now)))
+
+
+def edit(tx: Transaction, ref: ObjectRef, change: Change, now: datetime) -> Declared | None:
+    raise NotImplementedError
 
 
 def _apply(tx: Transaction, declared: Declared, now: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Access
-from angarium.domain.errors import InvalidInput
+from angarium.domain.errors import Conflict, InvalidInput, NotFound
 from angarium.store.statements import load
 from angarium.store.transaction import Row, Session, Transaction
 
@@ -36,6 +36,20 @@ def put_signing_keys(tx: Transaction, namespace: str, keys: SigningKeys, *, repl
         return _keys(row)
     tx.run(SQL["put_keys"], namespace, keys.current, keys.next, keys.adopted)
     return keys
+
+
+def rotate_signing_keys(tx: Transaction, namespace: str, fresh: str) -> SigningKeys:
+    row = tx.row(SQL["keys"], namespace)
+    if row is None:
+        raise NotFound(f"namespace {namespace!r} has no signing keys yet")
+    if row["adopted"]:
+        raise Conflict(
+            f"the signing keys of namespace {namespace!r} come from a Secret that Angarium does not own: "
+            "put new keys into that Secret, and every Token of the namespace follows"
+        )
+    rotated = SigningKeys(row["next"], fresh)
+    tx.run(SQL["put_keys"], namespace, rotated.current, rotated.next, False)
+    return rotated
 
 
 def _keys(row: Row) -> SigningKeys:

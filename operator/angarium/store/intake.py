@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from angarium.domain.declarations import Endpoint
@@ -35,6 +35,7 @@ class Terms:
 
     limits: Limits
     new_id: Callable[[datetime], str]
+    dedup_window: timedelta
 
 
 class Intake:
@@ -108,11 +109,11 @@ class Intake:
         row = message_row(self._seq, message, lane, run)
         if delayed or not self._lease(message, lane):
             self._tx.touch_lane(lane)
-            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None])
+            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, 0, None])
             return
         grant = self._room.grant
         assert grant is not None
-        self._messages.append([*row, MessageState.DELIVERING.value, 0, due_ms, 1, grant.owner, grant.until])
+        self._messages.append([*row, MessageState.DELIVERING.value, 0, due_ms, 1, grant.owner, grant.until, 0, None])
         self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
 
     def _lease(self, message: Message, lane: str) -> bool:

@@ -2,13 +2,22 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from angarium.domain.declarations import Kind, ObjectRef, Schedule, Topic
 from angarium.domain.fanout import Member, members_of
 from angarium.domain.messages import MessageState
 from angarium.domain.slots import occurrence_after
-from angarium.domain.views import AttemptView, Backlog, EndpointView, MemberView, RunView, ScheduleView, TopicView
+from angarium.domain.views import (
+    AttemptView,
+    Backlog,
+    EndpointView,
+    MemberView,
+    QueueView,
+    RunView,
+    ScheduleView,
+    TopicView,
+)
 from angarium.store.catalog import NamespaceCatalog, many
 from angarium.store.rows import names, run_of, spec_of
 from angarium.store.statements import load
@@ -18,6 +27,10 @@ from angarium.store.transaction import Row, Session, json_array
 SQL = load("views")
 _MOST_MEMBERS = 100
 _MOST_ATTEMPTS = 5
+
+
+def queue_views(session: Session, refs: Sequence[ObjectRef], now: datetime) -> Mapping[ObjectRef, QueueView]:
+    raise NotImplementedError
 
 
 def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:

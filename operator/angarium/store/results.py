@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, Result
-from angarium.store.intake import SQL
+from angarium.store.intake import SQL, Terms
 from angarium.store.journal import LogRow, error_row, log_row
 from angarium.store.leases import fence_of, fenced
 from angarium.store.rows import attempt_row, response_row
@@ -15,7 +15,7 @@ from angarium.store.transaction import Row, Transaction, json_array
 _ENDS = {Result.DELIVERED: MessageState.DELIVERED, Result.FAILED: MessageState.FAILED}
 
 
-def record(tx: Transaction, outcomes: Sequence[Outcome], now: datetime) -> list[bool]:
+def record(tx: Transaction, outcomes: Sequence[Outcome], now: datetime, terms: Terms) -> list[bool]:
     held = fenced(tx, (outcome.leased for outcome in outcomes))
     ledger = _Ledger(tx, now)
     written = []

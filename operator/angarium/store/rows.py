@@ -8,11 +8,16 @@ from typing import Any, cast
 import msgspec
 
 from angarium.domain.declarations import (
+    Callback,
     Declared,
     Endpoint,
+    FlowControl,
     Header,
     Kind,
     ObjectRef,
+    Origin,
+    Queue,
+    Redaction,
     Rejection,
     Schedule,
     Spec,
@@ -24,7 +29,13 @@ from angarium.store.times import MILLISECOND, from_ms, optional_time, to_ms
 from angarium.store.transaction import Row
 
 _MICROSECOND = timedelta(microseconds=1)
-_SPECS = {Kind.ENDPOINT: Endpoint, Kind.TOPIC: Topic, Kind.SCHEDULE: Schedule, Kind.TOKEN: Token}
+_SPECS = {
+    Kind.ENDPOINT: Endpoint,
+    Kind.TOPIC: Topic,
+    Kind.SCHEDULE: Schedule,
+    Kind.QUEUE: Queue,
+    Kind.TOKEN: Token,
+}
 _DECODERS: dict[Kind, msgspec.json.Decoder[Any]] = {kind: msgspec.json.Decoder(spec) for kind, spec in _SPECS.items()}
 _REJECTION = msgspec.json.Decoder(Rejection)
 _HEADERS = msgspec.json.Decoder(tuple[Header, ...])
@@ -32,6 +43,19 @@ _RESPONSE_HEADERS = msgspec.json.Decoder(tuple[tuple[str, str], ...])
 _LABELS = msgspec.json.Decoder(dict[str, str])
 _TEXTS = msgspec.json.Decoder(tuple[str, ...])
 encode = msgspec.json.encode
+
+
+class _Extras(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What few messages have."""
+
+    flow_control: FlowControl | None = None
+    callback: Callback | None = None
+    failure_callback: Callback | None = None
+    redaction: Redaction | None = None
+
+
+_NO_EXTRAS = _Extras()
+_EXTRAS = msgspec.json.Decoder(_Extras)
 
 
 def spec_of(kind: Kind, rejected: bool, spec: bytes) -> Spec | Rejection:
@@ -68,6 +92,8 @@ def declared_of(row: Row) -> Declared:
         labels=_LABELS.decode(row["labels"]),
         run_now=row["run_now"],
         last_slot=optional_time(row["last_slot_ms"]),
+        origin=Origin(row["origin"]),
+        applied_at=from_ms(row["applied_ms"]),
     )
 
 
@@ -82,7 +108,7 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
         message.endpoint,
         message.endpoint_name,
         message.topic,
-        message.run.schedule.name if message.run else None,
+        message.schedule,
         run,
         encode(message.labels).decode() if message.labels else None,
         message.caller_ip,
@@ -93,11 +119,21 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
         message.retry_delay,
         to_ms(message.created_at),
         to_ms(message.not_before),
+        message.queue,
+        message.flow_control.key if message.flow_control else None,
+        message.source,
+        _extras_row(message),
     ]
+
+
+def _extras_row(message: Message) -> bytes | None:
+    extras = _Extras(message.flow_control, message.callback, message.failure_callback, message.redaction)
+    return encode(extras) if extras != _NO_EXTRAS else None
 
 
 def message_of(row: Row) -> Message:
     """From a row of the view `message_rows`."""
+    extras = _EXTRAS.decode(row["extras"]) if row["extras"] else _NO_EXTRAS
     return Message(
         id=row["id"],
         namespace=row["namespace"],
@@ -116,6 +152,13 @@ def message_of(row: Row) -> Message:
         topic=row["topic"],
         endpoint_name=row["endpoint_name"],
         run=run_of(row) if row["run_id"] else None,
+        schedule=row["schedule"],
+        queue=row["queue"],
+        flow_control=extras.flow_control,
+        callback=extras.callback,
+        failure_callback=extras.failure_callback,
+        redaction=extras.redaction,
+        source=row["source"],
     )
 
 

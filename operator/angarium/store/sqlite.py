@@ -4,29 +4,47 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from angarium.domain.credentials import Credential, SigningKeys
-from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError
 from angarium.domain.firing import DueSchedules, Fired, Firing
-from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Publication
-from angarium.domain.ports import Clock, Limits, Retention, Version
+from angarium.domain.flow_control import FlowChange
+from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
+from angarium.domain.ports import Applied, Change, Clock, Limits, Retention, Retried, Version
 from angarium.domain.views import (
     Backlog,
     DeadLetter,
     EndpointView,
+    FlowControlView,
     HistoryFilter,
     LogEntry,
     MessageView,
     Page,
+    QueueView,
     ScheduleView,
     TopicView,
 )
-from angarium.store import catalog, credentials, history, housekeeping, intake, leases, progress, results, runs, tenants
+from angarium.store import (
+    cancellation,
+    catalog,
+    credentials,
+    dead_letters,
+    flow_control,
+    history,
+    housekeeping,
+    intake,
+    leases,
+    progress,
+    queues,
+    results,
+    runs,
+    tenants,
+)
 from angarium.store.connection import open_reader, open_writer
 from angarium.store.intake import Terms
 from angarium.store.location import check_location
@@ -37,16 +55,23 @@ from angarium.store.writer import Writer
 
 T = TypeVar("T")
 _READERS = 2
+DEDUP_WINDOW = timedelta(minutes=10)
 
 
 def open_store(
-    path: Path | None, *, limits: Limits, new_id: Callable[[datetime], str], clock: Clock, retention: Retention
+    path: Path | None,
+    *,
+    limits: Limits,
+    new_id: Callable[[datetime], str],
+    clock: Clock,
+    retention: Retention,
+    dedup_window: timedelta = DEDUP_WINDOW,
 ) -> "SqliteStore":
     """Open the database file, creating it if need be; None: a temporary one that goes when it is closed.
 
     Raises StoreUnusable if the file cannot be used or another program uses it.
     """
-    return SqliteStore(path, Terms(limits, new_id), clock, retention)
+    return SqliteStore(path, Terms(limits, new_id, dedup_window), clock, retention)
 
 
 class SqliteStore:
@@ -82,15 +107,20 @@ class SqliteStore:
     async def declared_many(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Declared]:
         return await self._read(partial(catalog.many, refs=refs))
 
-    async def catalog(self, kind: Kind, namespace: str | None = None) -> Sequence[Declared]:
-        return await self._read(partial(catalog.catalog, kind=kind, namespace=namespace))
+    async def catalog(
+        self, kind: Kind, namespace: str | None = None, origin: Origin | None = None
+    ) -> Sequence[Declared]:
+        return await self._read(partial(catalog.catalog, kind=kind, namespace=namespace, origin=origin))
 
     async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:
         return await self._read(partial(catalog.dependents, refs=refs))
 
-    async def apply(self, declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
+    async def apply(self, declared: Sequence[Declared], now: datetime) -> Applied:
         operation = partial(catalog.apply, objects=declared, now=now)
         return await self._write(operation, self._if_tokens(item.ref for item in declared))
+
+    async def edit(self, ref: ObjectRef, change: Change, now: datetime) -> Declared | None:
+        return await self._write(partial(catalog.edit, ref=ref, change=change, now=now))
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
         operation = partial(catalog.remove, refs=refs, now=now)
@@ -119,6 +149,10 @@ class SqliteStore:
         operation = partial(credentials.put_signing_keys, namespace=namespace, keys=keys, replace=replace)
         return await self._write(operation, self._credentials_changed)
 
+    async def rotate_signing_keys(self, namespace: str, fresh: str) -> SigningKeys:
+        operation = partial(credentials.rotate_signing_keys, namespace=namespace, fresh=fresh)
+        return await self._write(operation, self._credentials_changed)
+
     # Messages
 
     async def accept(
@@ -131,7 +165,10 @@ class SqliteStore:
         return await self._write(partial(leases.claim, grant=grant, now=now, monotonic=monotonic, turns=self._turns))
 
     async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
-        return await self._write(partial(results.record, outcomes=outcomes, now=now))
+        return await self._write(partial(results.record, outcomes=outcomes, now=now, terms=self._terms))
+
+    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> int:
+        return await self._write(partial(cancellation.cancel, where=where, limit=limit, now=now))
 
     async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
         return await self._write(partial(leases.renew, leased=leased, until=until))
@@ -141,6 +178,31 @@ class SqliteStore:
 
     async def void_leases(self, owner: str) -> int:
         return await self._write(partial(leases.void, owner=owner))
+
+    # Dead letters
+
+    async def delete_dead_letters(self, where: HistoryFilter) -> Page[str]:
+        return await self._write(partial(dead_letters.delete, where=where))
+
+    async def retry_dead_letters(
+        self, where: HistoryFilter, overrides: Overrides, grant: LeaseGrant | None, now: datetime
+    ) -> Retried:
+        operation = partial(dead_letters.retry, where=where, overrides=overrides, grant=grant, now=now)
+        return await self._write(partial(operation, terms=self._terms))
+
+    # Flow control
+
+    async def flow_controls(self, namespace: str, search: str, now: datetime) -> Sequence[FlowControlView]:
+        return await self._read(partial(flow_control.flow_controls, namespace=namespace, search=search, now=now))
+
+    async def flow_control(self, namespace: str, key: str, now: datetime) -> FlowControlView | None:
+        return await self._read(partial(flow_control.flow_control, namespace=namespace, key=key, now=now))
+
+    async def change_flow_control(self, namespace: str, key: str, change: FlowChange, now: datetime) -> None:
+        await self._write(partial(flow_control.change, namespace=namespace, key=key, change=change, now=now))
+
+    async def delivering(self, namespace: str) -> int:
+        return await self._read(partial(flow_control.delivering, namespace=namespace))
 
     # Schedules
 
@@ -168,6 +230,9 @@ class SqliteStore:
     async def endpoint_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, EndpointView]:
         return await self._read(partial(progress.endpoint_views, refs=refs))
 
+    async def queue_views(self, refs: Sequence[ObjectRef], now: datetime) -> Mapping[ObjectRef, QueueView]:
+        return await self._read(partial(progress.queue_views, refs=refs, now=now))
+
     async def topic_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, TopicView]:
         return await self._read(partial(progress.topic_views, refs=refs))
 
@@ -181,6 +246,11 @@ class SqliteStore:
     ) -> Mapping[ObjectRef, Sequence[str]]:
         operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, limit=limit)
         return await self._write(operation)
+
+    async def free_places(
+        self, ended_before: datetime, now: datetime, limit: int
+    ) -> Mapping[ObjectRef, Sequence[str]]:
+        return await self._write(partial(queues.free_places, ended_before=ended_before, now=now, limit=limit))
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
         return await self._write(partial(housekeeping.purge, retention=retention, now=now, limit=limit))

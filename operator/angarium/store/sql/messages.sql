@@ -4,8 +4,9 @@ SELECT coalesce(max(seq), 0) AS seq FROM messages;
 -- name: insert
 INSERT INTO messages (
     seq, id, namespace, lane, url, endpoint, endpoint_name, topic, schedule, run, labels, caller_ip, method, headers,
-    timeout_ms, max_retries, retry_delay, created_ms, not_before_ms, state, retried, due_ms, lease, owner, lease_until
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+    timeout_ms, max_retries, retry_delay, created_ms, not_before_ms, queue, flow, source, extras,
+    state, retried, due_ms, lease, owner, lease_until, queued, joined_ms
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_body
 INSERT INTO bodies (message, body) VALUES (?, ?);
@@ -47,7 +48,7 @@ ORDER BY l.due_ms LIMIT 1;
 -- The length of a body is told without reading it.
 SELECT m.due_ms, m.seq, coalesce((SELECT length(b.body) FROM bodies AS b WHERE b.message = m.seq), 0) AS size
 FROM messages AS m
-WHERE m.lane = :lane AND m.state IN ('Waiting', 'Retrying') AND m.due_ms <= :now
+WHERE m.lane = :lane AND m.state IN ('Waiting', 'Retrying') AND m.queued = 0 AND m.due_ms <= :now
     AND (m.due_ms, m.seq) > (:due_ms, :seq)
 ORDER BY m.due_ms, m.seq LIMIT :most;
 

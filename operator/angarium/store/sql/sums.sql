@@ -12,12 +12,12 @@ ON CONFLICT (namespace) DO UPDATE SET
 DELETE FROM lanes WHERE lane IN (SELECT value FROM json_each(?));
 
 -- name: sum_lanes
-INSERT INTO lanes (lane, namespace, endpoint, due_ms)
-SELECT m.lane, m.namespace, m.endpoint, m.due_ms
+INSERT INTO lanes (lane, namespace, destination, endpoint, flow, due_ms)
+SELECT m.lane, m.namespace, m.lane, m.endpoint, m.flow, m.due_ms
 FROM json_each(?) AS touched
 CROSS JOIN messages AS m ON m.seq = (
     SELECT seq FROM messages
-    WHERE lane = touched.value AND state IN ('Waiting', 'Retrying')
+    WHERE lane = touched.value AND state IN ('Waiting', 'Retrying') AND queued = 0
     ORDER BY due_ms LIMIT 1
 );
 

@@ -1,0 +1,18 @@
+"""What each route does: read the call, ask the service or the store, show the answer. One module per resource."""
+
+from angarium.api.context import Context
+from angarium.api.handlers.history import HistoryHandlers
+from angarium.api.handlers.keys import KeyHandlers
+from angarium.api.handlers.messages import MessageHandlers
+from angarium.api.handlers.publishing import PublishingHandlers
+from angarium.api.routes import Route
+
+
+def route_table(context: Context) -> tuple[Route, ...]:
+    """Every route of this version (contract 7), the busiest first."""
+    return (
+        *PublishingHandlers(context).routes(),
+        *MessageHandlers(context).routes(),
+        *HistoryHandlers(context).routes(),
+        *KeyHandlers(context).routes(),
+    )
