@@ -46,11 +46,16 @@ async def authorize(keys: KeyRing, token: str | None, need: Need) -> Credential:
     credential = await keys.authenticate(token) if _UTF8.fullmatch(token) else None
     if credential is None:
         raise _unauthorized("the token is not valid; use QSTASH_TOKEN from the Secret that belongs to a Token resource")
+    demand(credential, need)
+    return credential
+
+
+def demand(credential: Credential, need: Need) -> None:
+    """Raises Refusal (403) if this token may not do this; also for a route that turns out to need more."""
     if need not in _ALLOWED[credential.access]:
         may = " and ".join(sorted(_ALLOWED[credential.access]))
         who = f"the token {credential.name!r} is {credential.access.value}"
         raise Refusal(403, f"{who}: it may {may}, not {need}; use a token with another access")
-    return credential
 
 
 def _unauthorized(text: str) -> Refusal:

@@ -50,7 +50,8 @@ class ConnectionLimits:
 
 def respond(answer: Answer) -> web.Response:
     """The HTTP response of an answer."""
-    body = encode(answer.payload) if answer.payload is not None else None
+    payload = answer.payload
+    body = payload if payload is None or isinstance(payload, bytes) else encode(payload)
     response = web.Response(status=answer.status, body=body, headers={**_JSON, **answer.headers})
     if answer.close:
         response.force_close()

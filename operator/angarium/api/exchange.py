@@ -3,14 +3,18 @@
 The request target is kept byte for byte (contract 1.1): nothing here decodes, cleans or reorders it.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from angarium.domain.credentials import Credential
+from angarium.domain.errors import InvalidInput
 
 OPTION_PREFIX = "upstash-"
 TOKEN_PARAMETER = "qstash_token"
+
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +47,42 @@ def parse_target(raw: str) -> Target:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An authenticated request. `tail` is what follows the route's prefix, raw; header lines in order.
+    """A request that its token allows (no credential: a public route). Header lines in order.
 
-    Its repr leaves out what holds the token, or what a publisher sends.
+    `parameters` are the raw texts of the route's path parameters. The repr leaves out what holds the token, or what a
+    publisher sends.
     """
 
-    credential: Credential
+    credential: Credential | None
     target: Target = field(repr=False)
-    tail: str = field(repr=False)
+    parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     body: bytes = field(default=b"", repr=False)
     caller_ip: str | None = None
 
     @property
+    def caller(self) -> Credential:
+        """Whose token it is. A public route has none to ask for."""
+        if self.credential is None:
+            raise LookupError("a public route has no caller")
+        return self.credential
+
+    @property
     def namespace(self) -> str:
         """The tenant that everything read or written by this call belongs to."""
-        return self.credential.namespace
+        return self.caller.namespace
+
+    def parameter(self, name: str) -> str:
+        """A path parameter, decoded once. Raises InvalidInput if that is not UTF-8."""
+        text = unquote(self.parameters[name], errors="surrogateescape")
+        if _SURROGATE.search(text):
+            raise InvalidInput(name, "is not valid UTF-8")
+        return text
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What goes back: `payload` becomes JSON; None means no body."""
+    """What goes back: `payload` becomes JSON, bytes go as they are (with a Content-Type); None means no body."""
 
     payload: object = None
     status: int = 200

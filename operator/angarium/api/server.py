@@ -1,6 +1,7 @@
 """The HTTP API on its port: every request is routed, authenticated, read within limits and answered in JSON."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from functools import lru_cache
 from ipaddress import IPv6Address
@@ -14,7 +15,7 @@ from angarium.api.context import Context
 from angarium.api.errors import answer_of, draining
 from angarium.api.exchange import Answer, Call, parse_target
 from angarium.api.handlers import route_table
-from angarium.api.routes import allowed, resolve
+from angarium.api.routes import Need, Route, allowed, resolve
 from angarium.domain.errors import AngariumError
 
 
@@ -85,19 +86,25 @@ class ApiServer:
         target = parse_target(request.raw_path)
         if request.method == "OPTIONS":
             return Answer(status=204, headers={"Allow": allowed(self._routes, target.path)})
-        route, tail = resolve(self._routes, request.method, target.path)
-        credential = await authorize(self._keys, token_of(request.headers, target), route.need)
-        body = await read_body(request, self._limits) if request.method == "POST" else b""
+        route, parameters = resolve(self._routes, request.method, target.path)
+        credential = None
+        if route.need is not Need.NOTHING:
+            credential = await authorize(self._keys, token_of(request.headers, target), route.need)
+        body = await self._body_of(request, route) if route.method != "GET" else b""
         return await route.handler(
             Call(
                 credential=credential,
                 target=target,
-                tail=tail,
+                parameters=parameters,
                 headers=tuple(request.headers.items()),
                 body=body,
                 caller_ip=_address(request.remote),
             )
         )
+
+    async def _body_of(self, request: web.BaseRequest, route: Route) -> bytes:
+        most = route.most_bytes
+        return await read_body(request, self._limits if most is None else replace(self._limits, body=most))
 
 
 @lru_cache(maxsize=1024)

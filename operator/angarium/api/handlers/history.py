@@ -6,7 +6,7 @@ from angarium.api import wire
 from angarium.api.context import Context
 from angarium.api.exchange import Answer, Call
 from angarium.api.history import dead_letter_filter, log_filter
-from angarium.api.routes import Need, Route, Shape
+from angarium.api.routes import Need, Route
 from angarium.domain.views import Page
 
 T = TypeVar("T")
@@ -20,9 +20,9 @@ class HistoryHandlers:
 
     def routes(self) -> tuple[Route, ...]:
         return (
-            Route("GET", "/v2/events", Shape.EXACT, Need.READ, self.events),
-            Route("GET", "/v2/logs", Shape.EXACT, Need.READ, self.logs),
-            Route("GET", "/v2/dlq", Shape.EXACT, Need.READ, self.dead_letters),
+            Route("GET", "/v2/events", Need.READ, self.events),
+            Route("GET", "/v2/logs", Need.READ, self.logs),
+            Route("GET", "/v2/dlq", Need.READ, self.dead_letters),
         )
 
     async def events(self, call: Call) -> Answer:

@@ -2,7 +2,7 @@
 
 from angarium.api.context import Context
 from angarium.api.exchange import Answer, Call
-from angarium.api.routes import Need, Route, Shape
+from angarium.api.routes import Need, Route
 
 
 class KeyHandlers:
@@ -12,7 +12,7 @@ class KeyHandlers:
         self._context = context
 
     def routes(self) -> tuple[Route, ...]:
-        return (Route("GET", "/v2/keys", Shape.EXACT, Need.KEYS, self.signing_keys),)
+        return (Route("GET", "/v2/keys", Need.KEYS, self.signing_keys),)
 
     async def signing_keys(self, call: Call) -> Answer:
         """Contract 14."""

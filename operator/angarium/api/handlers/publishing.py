@@ -5,7 +5,7 @@ from angarium.api.context import Context
 from angarium.api.destination import parse_destination
 from angarium.api.exchange import Answer, Call
 from angarium.api.options import read_options
-from angarium.api.routes import Need, Route, Shape
+from angarium.api.routes import Need, Route
 from angarium.domain.messages import Publication
 
 
@@ -16,13 +16,13 @@ class PublishingHandlers:
         self._context = context
 
     def routes(self) -> tuple[Route, ...]:
-        return (Route("POST", "/v2/publish/", Shape.REST, Need.PUBLISH, self.publish),)
+        return (Route("POST", "/v2/publish/{destination...}", Need.PUBLISH, self.publish),)
 
     async def publish(self, call: Call) -> Answer:
         """Contract 8.1."""
         context = self._context
         now = context.clock.now()
-        destination = parse_destination(call.tail, call.target, context.policy)
+        destination = parse_destination(call.parameters["destination"], call.target, context.policy)
         options = read_options(call.headers, call.target.options(), now, context.limits)
         publication = Publication(
             namespace=call.namespace,
