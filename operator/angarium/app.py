@@ -38,7 +38,10 @@ from angarium.engine.scheduler import Scheduler
 from angarium.engine.sender import AiohttpSender
 from angarium.engine.supervisor import Loop, Supervisor
 from angarium.service.catalog import Catalog
+from angarium.service.dead_letters import DeadLetters
+from angarium.service.flow_control import FlowControls
 from angarium.service.keys import Keys
+from angarium.service.messages import Messages
 from angarium.service.publishing import Publishing
 from angarium.settings import Networks, Settings
 from angarium.store import open_store
@@ -122,11 +125,15 @@ class DeliveryPlane:
         self._publishing = Publishing(store, self.dispatcher, observers)
         context = Context(
             publishing=self._publishing,
+            messages=Messages(store, [self.dispatcher.bindings, self.dispatcher], clock),
+            dead_letters=DeadLetters(store, self.dispatcher, observers, clock),
+            flow_controls=FlowControls(store, self.dispatcher, clock),
             store=store,
             keys=base.keys,
             clock=clock,
             limits=OptionLimits(delay=settings.max_delay),
             policy=policy,
+            parallelism=settings.in_flight,
         )
         self._api = ApiServer(context, ConnectionLimits(body=settings.max_body))
         self._supervisor = Supervisor(
@@ -301,7 +308,8 @@ async def foundation(settings: Settings, database: Path | None) -> AsyncIterator
     )
     try:
         metrics = Metrics()
-        yield Foundation(settings, clock, store, Keys(store, os.urandom), Audience(metrics, AttemptLog()), metrics)
+        audience = Audience(metrics, AttemptLog())
+        yield Foundation(settings, clock, store, Keys(store, os.urandom, [audience]), audience, metrics)
     finally:
         await store.close()
 

@@ -20,7 +20,10 @@ from angarium.domain.declarations import Access, Declared, Endpoint, Kind, Objec
 from angarium.domain.messages import Attempt, Leased, LeaseGrant, Outcome, Response, Result
 from angarium.domain.notices import Notice
 from angarium.domain.ports import Store
+from angarium.service.dead_letters import DeadLetters
+from angarium.service.flow_control import FlowControls
 from angarium.service.keys import Keys
+from angarium.service.messages import Messages
 from angarium.service.publishing import Publishing
 
 NAMESPACE = "shop"
@@ -29,6 +32,7 @@ READ_ONLY_TOKEN = "reader-token=="
 PUBLISH_ONLY_TOKEN = "publisher+token=="
 OTHER_TOKEN = "other-tenant-token=="
 GRACE = timedelta(seconds=5)
+PARALLELISM = 2048
 
 
 class Clock:
@@ -224,11 +228,15 @@ async def serving(
     publishing = Publishing(store, dispatch, [watcher])
     context = Context(
         publishing=publishing,
+        messages=Messages(store, [dispatch], clock),
+        dead_letters=DeadLetters(store, dispatch, [watcher], clock),
+        flow_controls=FlowControls(store, dispatch, clock),
         store=store,
-        keys=Keys(store, os.urandom),
+        keys=Keys(store, os.urandom, [watcher]),
         clock=clock,
         limits=option_limits or OptionLimits(),
         policy=AddressPolicy(),
+        parallelism=PARALLELISM,
     )
     server = ApiServer(context, limits)
     api = Api(store, clock, dispatch, watcher, publishing, server)

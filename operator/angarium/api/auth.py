@@ -26,6 +26,8 @@ class KeyRing(Protocol):
 
     async def signing_keys(self, namespace: str) -> SigningKeys: ...
 
+    async def rotate(self, namespace: str) -> SigningKeys: ...
+
 
 def token_of(headers: Mapping[str, str], target: Target) -> str | None:
     """The token of a request: the query parameter wins over `Authorization: Bearer` (contract 2, rule 3)."""

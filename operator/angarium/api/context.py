@@ -6,16 +6,26 @@ from angarium.api.auth import KeyRing
 from angarium.api.options import OptionLimits
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.ports import Clock, Store
+from angarium.service.dead_letters import DeadLetters
+from angarium.service.flow_control import FlowControls
+from angarium.service.messages import Messages
 from angarium.service.publishing import Publishing
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Services, the store for what is only read, and the rules of this installation."""
+    """Services, the store for what is only read, and the rules of this installation.
+
+    `parallelism`: how many messages may be on their way at once, of all tenants together.
+    """
 
     publishing: Publishing
+    messages: Messages
+    dead_letters: DeadLetters
+    flow_controls: FlowControls
     store: Store
     keys: KeyRing
     clock: Clock
     limits: OptionLimits
     policy: AddressPolicy
+    parallelism: int

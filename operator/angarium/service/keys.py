@@ -3,11 +3,12 @@
 Both are asked for on every request or attempt, so the store is read again only when its version changes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
 from angarium.domain.ids import SECRET_ENTROPY, signing_key
+from angarium.domain.notices import KeysRotated, Observer
 from angarium.domain.ports import CredentialStore
 
 
@@ -23,9 +24,12 @@ class _Snapshot:
 class Keys:
     """Tokens and signing keys, cached. `entropy` gives so many random bytes."""
 
-    def __init__(self, store: CredentialStore, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, store: CredentialStore, entropy: Callable[[int], bytes], observers: Sequence[Observer] = ()
+    ) -> None:
         self._store = store
         self._entropy = entropy
+        self._observers = tuple(observers)
         self._held = _Snapshot(store.credentials_version())
 
     async def authenticate(self, token_text: str) -> Credential | None:
@@ -46,6 +50,17 @@ class Keys:
         keys = held.signing_keys.get(namespace)
         return keys or await self._generate(namespace)
 
+    async def rotate(self, namespace: str) -> SigningKeys:
+        """`next` becomes `current`, which signs from now on, and a new key `next` (contract 14). Returns the pair.
+
+        Raises Conflict if the keys come from a Secret that is not ours.
+        """
+        await self.signing_keys(namespace)  # so that there is a pair
+        rotated = await self._store.rotate_signing_keys(namespace, self._fresh())
+        for observer in self._observers:
+            observer.notice([KeysRotated(namespace)])
+        return rotated
+
     def _snapshot(self) -> _Snapshot:
         # The version is taken before the rows are read: a change in between makes the next call read again.
         version = self._store.credentials_version()
@@ -54,6 +69,8 @@ class Keys:
         return self._held
 
     async def _generate(self, namespace: str) -> SigningKeys:
-        current, following = (signing_key(self._entropy(SECRET_ENTROPY)) for _ in range(2))
-        pair = SigningKeys(current, following)
+        pair = SigningKeys(self._fresh(), self._fresh())
         return await self._store.put_signing_keys(namespace, pair, replace=False)
+
+    def _fresh(self) -> str:
+        return signing_key(self._entropy(SECRET_ENTROPY))

@@ -1,0 +1,56 @@
+"""Canceling messages on behalf of the API (contract 8.3), in transactions small enough to let others through."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TypeVar
+
+from angarium.domain.ports import Alarm, Clock, MessageStore
+from angarium.domain.views import HistoryFilter
+
+T = TypeVar("T")
+
+AT_ONCE = 500
+"""Messages canceled in one transaction."""
+
+
+class Messages:
+    """What publishers may still do to messages that were accepted. `alarms`: who holds or leases messages."""
+
+    def __init__(self, store: MessageStore, alarms: Sequence[Alarm], clock: Clock) -> None:
+        self._store = store
+        self._alarms = tuple(alarms)
+        self._clock = clock
+
+    async def cancel(self, where: HistoryFilter, most: int | None = None) -> int:
+        """Cancel all messages that have not ended and match, or the first `most`. Returns how many there were.
+
+        Raises StoreError; what was canceled before stays so.
+        """
+        if not where.message_ids:
+            return await self._cancel(where, most)
+        chunks = pieces(where.message_ids, AT_ONCE)
+        return sum([await self._cancel(replace(where, message_ids=chunk), most) for chunk in chunks])
+
+    async def _cancel(self, where: HistoryFilter, most: int | None) -> int:
+        canceled = 0
+        while most is None or canceled < most:
+            limit = AT_ONCE if most is None else min(AT_ONCE, most - canceled)
+            count = await self._store.cancel(where, limit, self._clock.now())
+            canceled += count
+            if count:
+                self._wake()
+            if count < limit:
+                break
+        return canceled
+
+    def _wake(self) -> None:
+        # What is held in memory has lost its lease and must not be sent; who waited behind it may go.
+        for alarm in self._alarms:
+            alarm.wake()
+
+
+def pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in their order, each once, so many at a time."""
+    unique = list(dict.fromkeys(items))
+    for start in range(0, len(unique), size):
+        yield unique[start : start + size]
