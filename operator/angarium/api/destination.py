@@ -31,20 +31,21 @@ def parse_destination(tail: str, target: Target, policy: AddressPolicy) -> Desti
     rest = target.own()
     if _URL.match(tail):
         url = f"{tail}?{'&'.join(rest)}" if rest else tail
-        _check(url, policy)
+        check_destination_url(url, FIELD, policy)
         return Destination(url=url)
     return Destination(topic=_topic(tail, rest))
 
 
 @lru_cache(maxsize=512)
-def _check(url: str, policy: AddressPolicy) -> None:
+def check_destination_url(url: str, field: str, policy: AddressPolicy) -> None:
+    """Accept a URL that messages may go to. Raises InvalidInput naming the field; an address never called is one too."""
     # Publishers repeat few destinations, and this check would be a tenth of what a publish costs.
-    check_url(url, FIELD, allow_userinfo=True, max_characters=MAX_URL_CHARACTERS)
+    check_url(url, field, allow_userinfo=True, max_characters=MAX_URL_CHARACTERS)
     host = urlsplit(url).hostname or ""
     address = literal_host(host)
     problem = policy.explained(str(address), host) if address else None
     if problem:
-        raise InvalidInput(FIELD, problem)
+        raise InvalidInput(field, problem)
 
 
 def _topic(tail: str, rest: list[str]) -> str:

@@ -1,7 +1,7 @@
 """HTTP header names and values: one canonical spelling, what may be forwarded, what may stand on the wire at all."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -36,6 +36,8 @@ _OURS = (
     "upstash-region",
 )
 _NOT_FORWARDED = frozenset((*_HOP_BY_HOP, *_FRAMING, *_OURS))
+# Which answers the publisher's own client can decode says nothing about ours.
+_NOT_PASSED_ON = _NOT_FORWARDED | {"accept-encoding"}
 
 
 @lru_cache(maxsize=4096)
@@ -51,6 +53,17 @@ def is_forwardable(name: str) -> bool:
     Not forwarded: hop-by-hop headers (RFC 9110, 7.6.1), Host, Content-Length, and what we set ourselves.
     """
     return name.lower() not in _NOT_FORWARDED
+
+
+def is_passed_on(name: str) -> bool:
+    """Whether a header of a publish request is forwarded when all of them are (contract 4.4). Lower case."""
+    return name not in _NOT_PASSED_ON and not name.startswith("upstash-")
+
+
+def connection_names(lines: Iterable[tuple[str, str]]) -> frozenset[str]:
+    """The headers that a `Connection` line makes hop-by-hop (RFC 9110, 7.6.1), in lower case."""
+    named = (value for name, value in lines if name.lower() == "connection")
+    return frozenset(option.strip().lower() for value in named for option in value.split(","))
 
 
 def valid_name(name: str) -> bool:

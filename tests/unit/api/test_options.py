@@ -127,32 +127,6 @@ def test_values_above_the_maximum(name: str, text: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "Upstash-Callback",
-        "Upstash-Failure-Callback",
-        "Upstash-Callback-Method",
-        "Upstash-Callback-Forward-X",
-        "Upstash-Failure-Callback-Retries",
-        "Upstash-Flow-Control-Key",
-        "Upstash-Flow-Control-Value",
-        "Upstash-Deduplication-Id",
-        "Upstash-Content-Based-Deduplication",
-        "Upstash-Redact-Fields",
-        "Upstash-Header-Forward",
-        "Upstash-Cron",
-        "Upstash-Schedule-Id",
-        "Upstash-Queue-Name",
-    ],
-)
-def test_options_without_a_behaviour_yet_are_refused_by_name(name: str) -> None:
-    with pytest.raises(InvalidInput, match=f"^{name}: is not supported"):
-        read((name.lower(), "true"))
-    with pytest.raises(InvalidInput, match=f"^{name.lower()}: is not supported"):
-        read(query=((name.lower(), "true"),))
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
         "Upstash-Telemetry-Sdk",
         "Upstash-Workflow-RunId",
         "Upstash-Callback-Workflow-RunId",
