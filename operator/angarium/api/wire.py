@@ -1,17 +1,20 @@
-"""JSON views of contract 15.1–15.3. What is empty or unset is left out, never null; zeros stay.
+"""JSON views of contract 15.1–15.3 and 15.7. What is empty or unset is left out, never null; zeros stay.
 
 A header whose value comes from a Secret never appears: its value is not known here, and its place says too much.
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
+from angarium.api.redaction import body, body_as, header_map, log_body
+from angarium.domain.declarations import Callback, FlowControl, Redaction, Schedule
+from angarium.domain.fanout import url_now
 from angarium.domain.headers import canonical
 from angarium.domain.messages import Acceptance, Message, Response
-from angarium.domain.views import DeadLetter, LogEntry
+from angarium.domain.views import DeadLetter, FlowControlView, LogEntry
 
 Json = dict[str, object]
 
@@ -43,14 +46,16 @@ def message(accepted: Message, url: str) -> Json:
         "url": url,
         **_origin(accepted),
         "method": accepted.method,
-        **_some("header", _forwarded(accepted)),
-        **_body("body", "bodyBase64", accepted.body),
+        **_some("header", header_map(accepted.headers, accepted.redaction)),
+        **callbacks(accepted, "callbackHeader", "failureCallbackHeader"),
+        **body(accepted.body, accepted.redaction),
         "maxRetries": accepted.max_retries,
         **_some("retryDelayExpression", accepted.retry_delay),
         "notBefore": milliseconds(accepted.not_before),
         "createdAt": milliseconds(accepted.created_at),
-        **_caller(accepted),
-        **_labels(accepted),
+        **caller(accepted.caller_ip),
+        **labels(accepted.labels),
+        **flow_control(accepted.flow_control),
     }
 
 
@@ -63,8 +68,9 @@ def log_entry(entry: LogEntry) -> Json:
         "state": entry.state.value,
         "url": entry.url,
         **_origin(about),
-        **_some("header", _forwarded(about)),
-        **_some("body", _base64(about.body)),
+        **_some("header", header_map(about.headers, about.redaction)),
+        **callbacks(about, "callbackHeaders", "failureCallbackHeaders"),
+        **_some("body", log_body(about.body, about.redaction)),
         **_some("error", entry.error),
         **({"nextDeliveryTime": milliseconds(entry.next_delivery)} if entry.next_delivery else {}),
         **_logged_response(entry.response),
@@ -73,8 +79,9 @@ def log_entry(entry: LogEntry) -> Json:
         "maxRetries": about.max_retries,
         **_some("retryDelayExpr", about.retry_delay),
         **_some("retryDelayExpression", about.retry_delay),
-        **_caller(about),
-        **_labels(about),
+        **caller(about.caller_ip),
+        **labels(about.labels),
+        **flow_control(about.flow_control),
     }
 
 
@@ -86,9 +93,56 @@ def dead_letter(letter: DeadLetter) -> Json:
         "dlqId": letter.id,
         "responseStatus": response.status if response else 0,
         **_some("responseHeader", _lines(response.headers) if response else None),
-        **(_body("responseBody", "responseBodyBase64", response.body) if response else {}),
+        **(body_as("responseBody", "responseBodyBase64", response.body) if response else {}),
         **_some("error", letter.error),
     }
+
+
+def flow_control_key(view: FlowControlView) -> Json:
+    """A flow-control key (contract 15.7). What is unlimited is 0."""
+    return {
+        "flowControlKey": view.key,
+        "waitListSize": view.waiting,
+        "parallelismMax": view.parallelism or 0,
+        "parallelismCount": view.active,
+        "rateMax": view.rate or 0,
+        "rateCount": view.started,
+        "ratePeriod": _seconds(view.period),
+        "ratePeriodStart": milliseconds(view.period_start) // 1000 if view.period_start else 0,
+        "isPaused": view.paused,
+        "isPinnedParallelism": view.pinned_parallelism,
+        "isPinnedRate": view.pinned_rate,
+    }
+
+
+def flow_control(limits: FlowControl | None) -> Json:
+    """What a message or a Schedule asks for (contract 4.7): the period always, limits only where there are any."""
+    if limits is None:
+        return {}
+    return {
+        "flowControlKey": limits.key,
+        **({"parallelism": limits.parallelism} if limits.parallelism is not None else {}),
+        **({"rate": limits.rate} if limits.rate is not None else {}),
+        "period": _seconds(limits.period),
+    }
+
+
+def callbacks(of: Message | Schedule, headers: str, failure_headers: str) -> Json:
+    """Both callbacks of a message or a Schedule. The names of their header maps differ between views."""
+    return {
+        **_callback("callback", headers, of.callback, of.redaction),
+        **_callback("failureCallback", failure_headers, of.failure_callback, of.redaction),
+    }
+
+
+def labels(given: Sequence[str]) -> Json:
+    """All labels, and the first one under its own name."""
+    return {"label": given[0], "labels": list(given)} if given else {}
+
+
+def caller(ip: str | None) -> Json:
+    """Who published. The Python SDK reads the first spelling, the JavaScript SDK the second (contract 15.1)."""
+    return {**_some("callerIP", ip), **_some("callerIp", ip)}
 
 
 def _accepted(accepted: Message, url: str) -> Json:
@@ -99,21 +153,19 @@ def _origin(about: Message) -> Json:
     return {
         **_some("topicName", about.topic),
         **_some("endpointName", about.endpoint_name),
-        **_some("scheduleId", about.run.schedule.name if about.run else None),
+        **_some("queueName", about.queue),
+        **_some("scheduleId", about.schedule),
     }
 
 
-def _caller(about: Message) -> Json:
-    # The Python SDK reads the first spelling, the JavaScript SDK the second (contract 15.1).
-    return {**_some("callerIP", about.caller_ip), **_some("callerIp", about.caller_ip)}
-
-
-def _labels(about: Message) -> Json:
-    return {"label": about.labels[0], "labels": list(about.labels)} if about.labels else {}
-
-
-def _forwarded(about: Message) -> dict[str, list[str]]:
-    return _lines((header.name, header.value) for header in about.headers if header.value is not None)
+def _callback(name: str, headers: str, callback: Callback | None, redaction: Redaction | None) -> Json:
+    if callback is None:
+        return {}
+    to = callback.destination
+    return {
+        name: url_now(to.url, None, to.endpoint),
+        **_some(headers, header_map(callback.options.headers, redaction)),
+    }
 
 
 def _logged_response(response: Response | None) -> Json:
@@ -144,13 +196,8 @@ def _text(value: str) -> str:
     return value
 
 
-def _body(text_name: str, base64_name: str, body: bytes) -> Json:
-    if not body:
-        return {}
-    try:
-        return {text_name: body.decode()}
-    except UnicodeDecodeError:
-        return {base64_name: _base64(body)}
+def _seconds(length: timedelta) -> int:
+    return length // timedelta(seconds=1)
 
 
 def _base64(body: bytes) -> str:

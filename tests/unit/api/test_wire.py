@@ -1,4 +1,4 @@
-"""JSON views against contract 15.1–15.3."""
+"""JSON views against contract 15.1–15.3, 15.7 and 24."""
 
 import json
 from dataclasses import replace
@@ -7,9 +7,19 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from angarium.api import wire
-from angarium.domain.declarations import Header, KeyRef, Kind, ObjectRef
+from angarium.domain.declarations import (
+    Callback,
+    DeliveryOptions,
+    Destination,
+    FlowControl,
+    Header,
+    KeyRef,
+    Kind,
+    ObjectRef,
+    Redaction,
+)
 from angarium.domain.messages import Acceptance, LogState, Message, Response, Run
-from angarium.domain.views import DeadLetter, LogEntry
+from angarium.domain.views import DeadLetter, FlowControlView, LogEntry
 
 CREATED = datetime(2026, 3, 1, 12, 0, 0, 123_999, tzinfo=UTC)
 CREATED_MS = 1_772_366_400_123
@@ -52,6 +62,15 @@ FULL = replace(
     topic="orders",
     endpoint_name="billing",
     run=Run("run_1", ObjectRef(Kind.SCHEDULE, "shop", "daily"), "uid", CREATED),
+    schedule="daily",
+    queue="line",
+    flow_control=FlowControl("fast", rate=4, period=timedelta(minutes=1)),
+    callback=Callback(
+        Destination(url="https://cb.test/?x=1"), DeliveryOptions(headers=(Header("x-cb", "1"), Header("x-cb", "2")))
+    ),
+    failure_callback=Callback(
+        Destination(endpoint="alarm"), DeliveryOptions(headers=(Header("X-S", secret=KeyRef("s", "k")),))
+    ),
 )
 FULL_HEADER = {"Content-Type": ["application/json"], "X-List": ["a, b", "c"]}
 
@@ -70,9 +89,13 @@ def test_a_message_shows_everything_it_has_but_no_secret_header() -> None:
         "url": "https://now.test",
         "topicName": "orders",
         "endpointName": "billing",
+        "queueName": "line",
         "scheduleId": "daily",
         "method": "POST",
         "header": FULL_HEADER,
+        "callback": "https://cb.test/?x=1",
+        "callbackHeader": {"X-Cb": ["1", "2"]},
+        "failureCallback": "endpoint:alarm",
         "body": '{"n":1}',
         "maxRetries": 5,
         "retryDelayExpression": "1000 * retried",
@@ -82,6 +105,9 @@ def test_a_message_shows_everything_it_has_but_no_secret_header() -> None:
         "callerIp": "10.0.0.9",
         "label": "a",
         "labels": ["a", "b"],
+        "flowControlKey": "fast",
+        "rate": 4,
+        "period": 60,
     }
 
 
@@ -109,8 +135,12 @@ def test_a_log_entry_has_both_spellings_and_base64_bodies() -> None:
         "url": "https://then.test",
         "topicName": "orders",
         "endpointName": "billing",
+        "queueName": "line",
         "scheduleId": "daily",
         "header": FULL_HEADER,
+        "callback": "https://cb.test/?x=1",
+        "callbackHeaders": {"X-Cb": ["1", "2"]},
+        "failureCallback": "endpoint:alarm",
         "body": "eyJuIjoxfQ==",
         "error": "status 500",
         "responseStatus": 500,
@@ -126,6 +156,9 @@ def test_a_log_entry_has_both_spellings_and_base64_bodies() -> None:
         "callerIp": "10.0.0.9",
         "label": "a",
         "labels": ["a", "b"],
+        "flowControlKey": "fast",
+        "rate": 4,
+        "period": 60,
     }
 
 
@@ -178,3 +211,103 @@ def test_a_publish_answers_an_object_for_a_url_and_an_array_for_a_topic() -> Non
         {"messageId": "msg_1", "url": "https://a.test", "endpointName": "billing"},
         {"messageId": "msg_2", "url": "https://b.test"},
     ]
+
+
+def test_a_message_retried_from_the_dlq_still_names_its_schedule() -> None:
+    assert shown(wire.message(replace(BARE, schedule="daily"), "https://a.test/x")) == {
+        **BARE_JSON,
+        "scheduleId": "daily",
+    }
+
+
+@pytest.mark.parametrize(
+    ("limits", "view"),
+    [
+        (FlowControl("k", parallelism=3), {"parallelism": 3, "period": 1}),
+        (FlowControl("k", rate=2), {"rate": 2, "period": 1}),
+        (FlowControl("k", 3, 4, timedelta(days=7)), {"parallelism": 3, "rate": 4, "period": 604_800}),
+    ],
+)
+def test_flow_control_shows_its_period_always_and_only_the_limits_given(
+    limits: FlowControl, view: dict[str, int]
+) -> None:
+    assert shown(wire.message(replace(BARE, flow_control=limits), "https://a.test/x")) == {
+        **BARE_JSON,
+        "flowControlKey": "k",
+        **view,
+    }
+
+
+def test_a_flow_control_key_shows_every_number_and_0_for_what_is_unlimited() -> None:
+    idle = FlowControlView("k", 0, None, 0, None, 0, timedelta(seconds=1), None, False, False, False)
+    assert shown(wire.flow_control_key(idle)) == {
+        "flowControlKey": "k",
+        "waitListSize": 0,
+        "parallelismMax": 0,
+        "parallelismCount": 0,
+        "rateMax": 0,
+        "rateCount": 0,
+        "ratePeriod": 1,
+        "ratePeriodStart": 0,
+        "isPaused": False,
+        "isPinnedParallelism": False,
+        "isPinnedRate": False,
+    }
+    busy = FlowControlView("k", 7, 3, 2, 10, 9, timedelta(minutes=1), CREATED, True, True, False)
+    assert shown(wire.flow_control_key(busy)) == {
+        "flowControlKey": "k",
+        "waitListSize": 7,
+        "parallelismMax": 3,
+        "parallelismCount": 2,
+        "rateMax": 10,
+        "rateCount": 9,
+        "ratePeriod": 60,
+        "ratePeriodStart": CREATED_MS // 1000,
+        "isPaused": True,
+        "isPinnedParallelism": True,
+        "isPinnedRate": False,
+    }
+
+
+HIDDEN_BODY = "REDACTED:2bfd14f43d17fc7cea24e0917a8879b4b2f880b8baeec1b9d90fbaad655e71bd"
+HIDDEN_C = "REDACTED:2e7d2c03a9507ae265ecf5b5356885a53393a2029d241394997265a1a25aefc6"
+
+
+def test_a_hidden_body_is_its_hash_in_every_view() -> None:
+    hidden = replace(FULL, redaction=Redaction(body=True))
+    letter = DeadLetter("1-0", CREATED, hidden, "https://a.test", "", Response(500, (), b"seen"))
+    for view in (
+        wire.message(hidden, "https://a.test"),
+        wire.log_entry(LogEntry(1, CREATED, LogState.CREATED, "https://a.test", hidden)),
+        wire.dead_letter(letter),
+    ):
+        assert view["body"] == HIDDEN_BODY
+        assert view["header"] == FULL_HEADER
+    assert wire.dead_letter(letter)["responseBody"] == "seen"
+    binary = replace(hidden, body=b"\xff")
+    view = wire.message(binary, "https://a.test")
+    assert str(view["body"]).startswith("REDACTED:")
+    assert "bodyBase64" not in view
+    assert "body" not in wire.message(replace(hidden, body=b""), "https://a.test")
+
+
+def test_a_hidden_header_keeps_its_name_and_hides_each_of_its_lines() -> None:
+    hidden = replace(FULL, redaction=Redaction(names=("x-list",)))
+    view = wire.message(hidden, "https://a.test")
+    header = view["header"]
+    assert isinstance(header, dict)
+    assert header["Content-Type"] == ["application/json"]
+    assert header["X-List"][1] == HIDDEN_C
+    assert len(header["X-List"]) == 2
+    assert "a, b" not in str(view)
+
+
+def test_all_headers_hidden_are_those_of_callbacks_too() -> None:
+    hidden = replace(FULL, redaction=Redaction(all_headers=True))
+    view = wire.message(hidden, "https://a.test")
+    for name in ("header", "callbackHeader"):
+        header = view[name]
+        assert isinstance(header, dict)
+        assert all(value.startswith("REDACTED:") for values in header.values() for value in values)
+    assert "Authorization" not in str(view)
+    assert view["body"] == '{"n":1}'
