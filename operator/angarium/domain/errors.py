@@ -59,6 +59,10 @@ class LimitExceeded(AngariumError):
         self.limit = limit
 
 
+class QuotaReached(AngariumError):
+    """A tenant has as many objects of a kind as it may make; it has to delete one first."""
+
+
 class ReferenceUnavailable(AngariumError):
     """A Secret or ConfigMap cannot be read just now and no cached value serves: try again, it costs no retry."""
 

@@ -176,19 +176,20 @@ class CatalogStore(Protocol):
         """
         ...
 
-    async def edit(self, ref: ObjectRef, change: Change, now: datetime) -> Declared | None:
+    async def edit(self, ref: ObjectRef, change: Change, now: datetime, most: int | None = None) -> Declared | None:
         """Make, change or remove one object on behalf of the API, in one transaction; returns it as it is then.
 
         `change` gets the object as it is (None: there is none) and returns what it is to be (None: to be gone; the
-        very same object: nothing happens). It is a pure function and what it raises undoes the edit. Raises
-        OwnedByResource if a resource declares the object. Removing a Queue cancels its messages that have not ended.
+        very same object: nothing happens). It is a pure function and what it raises undoes the edit. Uid, generation,
+        fingerprint and origin are set here. Raises OwnedByResource if a resource declares the object, QuotaReached if
+        a new one would be one more than `most` of its kind. Removing a Queue cancels its messages that have not ended.
         """
         ...
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
         """Remove objects, each only if its uid is still this one (None: whatever it is). Returns those removed.
 
-        Messages stay; those of an Endpoint wait. A Token's credential goes in the same transaction. A Queue with
+        Objects made over the API stay. Messages stay; those of an Endpoint wait. A Token's credential goes in the same transaction. A Queue with
         messages that have not ended stays with its settings, owned by the API from then on.
         """
         ...

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Rejection
 from angarium.domain.errors import StoreError
 from angarium.domain.ports import Clock
 from angarium.files.declarations import declare
@@ -65,7 +65,8 @@ class ManifestFiles:
         read = await asyncio.to_thread(stamps, self._paths)
         inventory = await asyncio.to_thread(take_inventory, self._paths, self._validator)
         if self._read is None:
-            self._homes = {declared.ref: None for kind in Kind for declared in await self._store.catalog(kind)}
+            stored = [one for kind in Kind for one in await self._store.catalog(kind, origin=Origin.RESOURCE)]
+            self._homes = {declared.ref: None for declared in stored}
         changes = self._take_sources(inventory)
         changes += await self._take_objects(inventory)
         inventory.findings += await self._unresolved(inventory)

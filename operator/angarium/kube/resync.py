@@ -9,7 +9,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.declarations import Kind, ObjectRef, Origin
 from angarium.domain.ports import CatalogStore
 from angarium.kube.client import KubeClient, KubeError, collection_path
 from angarium.kube.reconciler import Reconciler, Seen, version
@@ -87,6 +87,7 @@ class Resync:
         return changed | removed
 
     async def _differs(self, kind: Kind, namespace: str | None, listed: list[Seen], touched: set[ObjectRef]) -> bool:
-        stored = {declared.ref: version(declared) for declared in await self._store.catalog(kind, namespace)}
+        declared = await self._store.catalog(kind, namespace, Origin.RESOURCE)
+        stored = {one.ref: version(one) for one in declared}
         wanted = {seen.ref: version(seen.declared) for seen in listed}
         return any(stored.get(ref) != wanted.get(ref) for ref in stored.keys() | wanted.keys() if ref not in touched)

@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from typing import NamedTuple, TypeVar
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef
-from angarium.domain.notices import CatalogChanged, Observer
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
+from angarium.domain.notices import CatalogChanged, Notice, Observer, TakenOver
 from angarium.domain.ports import Alarm, CatalogStore, Clock
 
 T = TypeVar("T")
@@ -58,8 +58,9 @@ class Catalog:
     ) -> Replaced:
         """Make the stored objects of a kind in these namespaces (None: in all) equal to a complete list of them.
 
-        Objects in `keep` are left as they are, also if they are listed: the watch has brought something newer. It may
-        grow while this runs; whoever adds to it does so before applying the object.
+        Objects made over the API stay, unless one of their name is listed. Objects in `keep` are left as they are, also
+        if they are listed: the watch has brought something newer. It may grow while this runs; whoever adds to it does
+        so before applying the object.
         """
         changed: frozenset[ObjectRef] = frozenset()
         for group in _groups(listed):
@@ -73,7 +74,7 @@ class Catalog:
         present = {declared.ref for declared in listed}
         removed: frozenset[ObjectRef] = frozenset()
         for namespace in [None] if namespaces is None else sorted(namespaces):
-            stored = await self._store.catalog(kind, namespace)
+            stored = await self._store.catalog(kind, namespace, Origin.RESOURCE)
             gone = [(declared.ref, declared.uid) for declared in stored if declared.ref not in present]
             for group in _groups(gone):
                 async with self._writing:
@@ -83,9 +84,9 @@ class Catalog:
     async def _apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
         changed: frozenset[ObjectRef] = frozenset()
         for group in _groups(declared):
-            written = (await self._store.apply(group, self._clock.now())).changed
-            await self._tell(written)
-            changed |= written
+            applied = await self._store.apply(group, self._clock.now())
+            await self._tell(applied.changed, [TakenOver(ref) for ref in sorted(applied.taken_over)])
+            changed |= applied.changed
         return changed
 
     async def _remove(self, refs: Sequence[tuple[ObjectRef, str | None]]) -> frozenset[ObjectRef]:
@@ -95,7 +96,7 @@ class Catalog:
         await self._tell(removed)
         return removed
 
-    async def _tell(self, refs: frozenset[ObjectRef]) -> None:
+    async def _tell(self, refs: frozenset[ObjectRef], news: Sequence[Notice] = ()) -> None:
         if not refs:
             return
         for alarm in self._alarms:
@@ -105,7 +106,7 @@ class Catalog:
             affected |= await self._store.dependents(sorted(refs))
         finally:  # what is stored has to be told, even if nobody can say now who refers to it
             for observer in self._observers:
-                observer.notice([CatalogChanged(affected)])
+                observer.notice([CatalogChanged(affected), *news])
 
 
 def _groups(items: Sequence[T]) -> Iterator[Sequence[T]]:

@@ -1,18 +1,28 @@
-"""Declared objects: what `kubectl apply` brought, and what names what."""
+"""Declared objects as rows: reading them, writing one, and what names what. Who may change which: `ownership`."""
 
+import os
 from collections.abc import Sequence
 from datetime import datetime
 
-from angarium.domain.declarations import Declared, Endpoint, Kind, ObjectRef, Origin, Rejection, Topic
-from angarium.domain.ports import Applied, Change, Version
-from angarium.store import timetable
+from angarium.domain.declarations import (
+    Declared,
+    Endpoint,
+    Kind,
+    ObjectRef,
+    Origin,
+    Queue,
+    Rejection,
+    Spec,
+    Topic,
+)
+from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.ports import Version
 from angarium.store.rows import declared_of, encode, names
 from angarium.store.statements import load
 from angarium.store.times import optional_ms, to_ms
-from angarium.store.transaction import Row, Session, Transaction, json_array
+from angarium.store.transaction import Session, Transaction, json_array
 
 SQL = load("catalog")
-CREDENTIALS = load("credentials")
 _ANY = "*"
 
 
@@ -31,7 +41,8 @@ def declared(session: Session, ref: ObjectRef) -> Declared | None:
 
 
 def catalog(session: Session, kind: Kind, namespace: str | None, origin: Origin | None = None) -> list[Declared]:
-    return [declared_of(row) for row in session.stream(SQL["all"], kind=kind.value, namespace=namespace)]
+    rows = session.stream(SQL["all"], kind=kind.value, namespace=namespace, origin=origin.value if origin else None)
+    return [declared_of(row) for row in rows]
 
 
 def many(session: Session, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Declared]:
@@ -49,33 +60,26 @@ def is_held(declared: Declared | None) -> bool:
     return declared is None or not isinstance(declared.spec, Endpoint) or declared.spec.suspend
 
 
-def apply(tx: Transaction, objects: Sequence[Declared], now: datetime) -> Applied:
-    return Applied(frozenset(declared.ref for declared in objects if _apply(tx, declared, now)))
+def make_queue(tx: Transaction, namespace: str, name: str, now: datetime) -> Declared:
+    """A queue of parallelism 1, made over the API because somebody put a message into it (contract 8.1)."""
+    ref = ObjectRef(Kind.QUEUE, namespace, name)
+    made = api_object(ref, Queue(), now, now)
+    put(tx, made, now)
+    return made
 
 
-def edit(tx: Transaction, ref: ObjectRef, change: Change, now: datetime) -> Declared | None:
-    raise NotImplementedError
+def api_object(ref: ObjectRef, spec: Spec, created_at: datetime, now: datetime) -> Declared:
+    """A new object of the API."""
+    return Declared(ref, api_uid(now), 1, "1", created_at, spec, origin=Origin.API)
 
 
-def _apply(tx: Transaction, declared: Declared, now: datetime) -> bool:
-    row = tx.row(SQL["stored"], *key_of(declared.ref))
-    before = declared_of(row) if row and row["deleted_ms"] is None else None
-    if before and _version(before) == _version(declared):
-        return False
-    _put(tx, declared, now)
-    _mention(tx, declared)
-    if declared.ref.kind is Kind.SCHEDULE:
-        timetable.adjust(tx, declared, before, now)
-    if declared.ref.kind is Kind.TOKEN and before and before.uid != declared.uid:
-        tx.run(CREDENTIALS["revoke"], declared.ref.namespace, declared.ref.name)
-    return True
+def api_uid(now: datetime) -> str:
+    """An object made over the API has no uid of Kubernetes, so it gets one of ours."""
+    return new_id("api_", to_ms(now), os.urandom(ID_ENTROPY))
 
 
-def _version(declared: Declared) -> tuple[str, int, str]:
-    return (declared.uid, declared.generation, declared.fingerprint)
-
-
-def _put(tx: Transaction, declared: Declared, now: datetime) -> None:
+def put(tx: Transaction, declared: Declared, now: datetime) -> None:
+    """Insert or replace the row, and what the object names."""
     tx.run(
         SQL["put"],
         *key_of(declared.ref),
@@ -90,7 +94,9 @@ def _put(tx: Transaction, declared: Declared, now: datetime) -> None:
         declared.run_now,
         optional_ms(declared.last_slot),
         encode(declared.spec),
+        declared.origin.value,
     )
+    _mention(tx, declared)
 
 
 def _mention(tx: Transaction, declared: Declared) -> None:
@@ -100,28 +106,6 @@ def _mention(tx: Transaction, declared: Declared) -> None:
     if isinstance(declared.spec, Topic) and declared.spec.match_labels is not None:
         targets.append((Kind.ENDPOINT.value, _ANY))
     tx.insert(SQL["mention"], [(ref.namespace, kind, name, ref.kind.value, ref.name) for kind, name in targets])
-
-
-def remove(tx: Transaction, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
-    removed = set()
-    for ref, uid in refs:
-        row = tx.row(SQL["stored"], *key_of(ref))
-        if row and row["deleted_ms"] is None and uid in (None, row["uid"]):
-            _remove(tx, ref, row, now)
-            removed.add(ref)
-    return frozenset(removed)
-
-
-def _remove(tx: Transaction, ref: ObjectRef, row: Row, now: datetime) -> None:
-    tx.run(SQL["forget_mentions"], *key_of(ref))
-    if ref.kind is Kind.ENDPOINT:
-        tx.run(SQL["bury"], to_ms(now), row["seq"])
-        return
-    tx.run(SQL["delete"], row["seq"])
-    if ref.kind is Kind.SCHEDULE:
-        timetable.end(tx, ref, row["uid"])
-    if ref.kind is Kind.TOKEN:
-        tx.run(CREDENTIALS["revoke"], ref.namespace, ref.name)
 
 
 class NamespaceCatalog:

@@ -39,6 +39,7 @@ from angarium.store import (
     housekeeping,
     intake,
     leases,
+    ownership,
     progress,
     queues,
     results,
@@ -116,14 +117,14 @@ class SqliteStore:
         return await self._read(partial(catalog.dependents, refs=refs))
 
     async def apply(self, declared: Sequence[Declared], now: datetime) -> Applied:
-        operation = partial(catalog.apply, objects=declared, now=now)
+        operation = partial(ownership.apply, objects=declared, now=now)
         return await self._write(operation, self._if_tokens(item.ref for item in declared))
 
-    async def edit(self, ref: ObjectRef, change: Change, now: datetime) -> Declared | None:
-        return await self._write(partial(catalog.edit, ref=ref, change=change, now=now))
+    async def edit(self, ref: ObjectRef, change: Change, now: datetime, most: int | None = None) -> Declared | None:
+        return await self._write(partial(ownership.edit, ref=ref, change=change, now=now, most=most))
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
-        operation = partial(catalog.remove, refs=refs, now=now)
+        operation = partial(ownership.remove, refs=refs, now=now)
         return await self._write(operation, self._if_tokens(ref for ref, _ in refs))
 
     # Tokens and signing keys
@@ -247,9 +248,7 @@ class SqliteStore:
         operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, limit=limit)
         return await self._write(operation)
 
-    async def free_places(
-        self, ended_before: datetime, now: datetime, limit: int
-    ) -> Mapping[ObjectRef, Sequence[str]]:
+    async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
         return await self._write(partial(queues.free_places, ended_before=ended_before, now=now, limit=limit))
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:

@@ -2,12 +2,23 @@ from dataclasses import replace
 
 import pytest
 from tests.support.fakes import START
-from tests.support.stores import NS, changed, declared, endpoint, schedule, topic
+from tests.support.stores import DAY, NS, SECOND, changed, declared, endpoint, schedule, topic
 
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
-from angarium.domain.declarations import Access, Kind, ObjectRef, Rejection, Token
-from angarium.domain.errors import InvalidInput
-from angarium.domain.ports import Store, Version
+from angarium.domain.declarations import (
+    Access,
+    Declared,
+    Kind,
+    ObjectRef,
+    Origin,
+    Queue,
+    Rejection,
+    Schedule,
+    Spec,
+    Token,
+)
+from angarium.domain.errors import InvalidInput, OwnedByResource, QuotaReached
+from angarium.domain.ports import Change, Store, Version
 
 REJECTED = Rejection("InvalidCron", "spec.cron: 'x' is not a cron expression")
 
@@ -24,7 +35,7 @@ REJECTED = Rejection("InvalidCron", "spec.cron: 'x' is not a cron expression")
     ids=lambda given: f"{given.ref.kind}-{type(given.spec).__name__}",
 )
 async def test_what_was_applied_comes_back_the_same(store: Store, given) -> None:
-    assert await store.apply([given], START) == {given.ref}
+    assert (await store.apply([given], START)).changed == {given.ref}
     assert await store.declared(given.ref) == given
     assert await store.known(given.ref) == Version(given.uid, given.generation, given.fingerprint)
     assert await store.catalog(given.ref.kind) == [given]
@@ -34,9 +45,9 @@ async def test_what_was_applied_comes_back_the_same(store: Store, given) -> None
 async def test_apply_returns_only_what_changed(store: Store) -> None:
     first, second = endpoint("a"), endpoint("b")
     await store.apply([first, second], START)
-    assert await store.apply([first, changed(second)], START) == {second.ref}
-    assert await store.apply([replace(first, fingerprint="labels")], START) == {first.ref}
-    assert await store.apply([replace(first, fingerprint="labels")], START) == frozenset()
+    assert (await store.apply([first, changed(second)], START)).changed == {second.ref}
+    assert (await store.apply([replace(first, fingerprint="labels")], START)).changed == {first.ref}
+    assert (await store.apply([replace(first, fingerprint="labels")], START)).changed == frozenset()
 
 
 async def test_remove_minds_the_uid(store: Store) -> None:
@@ -54,7 +65,7 @@ async def test_an_endpoint_comes_back_under_its_name(store: Store) -> None:
     await store.apply([first], START)
     await store.remove([(first.ref, first.uid)], START)
     again = replace(first, uid="another")
-    assert await store.apply([again], START) == {first.ref}
+    assert (await store.apply([again], START)).changed == {first.ref}
     assert await store.declared(first.ref) == again
 
 
@@ -106,3 +117,109 @@ async def test_the_first_signing_keys_stay_unless_replaced(store: Store) -> None
     assert await store.put_signing_keys(NS, second, replace=False) == first
     assert await store.put_signing_keys(NS, second, replace=True) == second
     assert await store.signing_keys() == {NS: second}
+
+
+QUEUE = ObjectRef(Kind.QUEUE, NS, "mine")
+
+
+def to(spec: Spec) -> Change:
+    """Make the object anew, or change its spec."""
+
+    def change(before: Declared | None) -> Declared:
+        return replace(before, spec=spec) if before else Declared(QUEUE, "", 0, "", START, spec)
+
+    return change
+
+
+async def test_the_api_makes_changes_and_deletes_an_object(store: Store) -> None:
+    made = await store.edit(QUEUE, to(Queue(2)), START)
+    assert made is not None and made.origin is Origin.API and made.uid.startswith("api_") and made.generation == 1
+    assert await store.declared(QUEUE) == made
+    edited = await store.edit(QUEUE, to(Queue(3, suspend=True)), START + SECOND)
+    assert edited == replace(made, spec=Queue(3, suspend=True), generation=2, fingerprint="2")
+    found = await store.declared(QUEUE)
+    assert found == edited and found is not None and found.applied_at == START + SECOND
+    assert await store.edit(QUEUE, lambda _: None, START) is None
+    assert await store.declared(QUEUE) is None and await store.edit(QUEUE, lambda _: None, START) is None
+
+
+async def test_an_edit_that_changes_nothing_or_fails_writes_nothing(store: Store) -> None:
+    made = await store.edit(QUEUE, to(Queue(2)), START)
+    assert await store.edit(QUEUE, lambda before: before, START + SECOND) == made
+
+    def refuse(_: Declared | None) -> Declared:
+        raise InvalidInput("parallelism", "no")
+
+    with pytest.raises(InvalidInput):
+        await store.edit(QUEUE, refuse, START + SECOND)
+    found = await store.declared(QUEUE)
+    assert found == made and found is not None and found.applied_at == START
+
+
+async def test_the_api_does_not_change_what_a_resource_declares(store: Store) -> None:
+    owned = declared(Kind.QUEUE, "mine", Queue(4))
+    await store.apply([owned], START)
+    for change in (to(Queue(2)), lambda before: before, lambda _: None):
+        with pytest.raises(OwnedByResource, match="'mine'"):
+            await store.edit(QUEUE, change, START)
+    assert await store.declared(QUEUE) == owned
+
+
+async def test_a_new_object_above_the_quota_is_refused_and_a_known_one_changed(store: Store) -> None:
+    await store.apply([declared(Kind.QUEUE, "declared", Queue())], START)
+    await store.edit(QUEUE, to(Queue(2)), START, most=1)
+    with pytest.raises(QuotaReached, match="limit of 1 Queue"):
+        await store.edit(replace(QUEUE, name="other"), to(Queue()), START, most=1)
+    assert await store.edit(replace(QUEUE, name="other"), lambda _: None, START, most=1) is None
+    edited = await store.edit(QUEUE, to(Queue(3)), START, most=1)
+    assert edited is not None and edited.spec == Queue(3)
+    assert await store.edit(replace(QUEUE, namespace="bank"), to(Queue()), START, most=1) is not None
+
+
+async def test_a_resource_takes_over_what_the_api_made(store: Store) -> None:
+    await store.edit(QUEUE, to(Queue(2, suspend=True)), START)
+    owned = declared(Kind.QUEUE, "mine", Queue(4))
+    applied = await store.apply([owned], START)
+    assert applied.changed == applied.taken_over == {QUEUE}
+    assert await store.declared(QUEUE) == owned
+    assert (await store.apply([changed(owned)], START)).taken_over == frozenset()
+    assert await store.remove([(QUEUE, None)], START) == {QUEUE}
+    assert await store.declared(QUEUE) is None
+
+
+async def test_resources_do_not_remove_what_the_api_made(store: Store) -> None:
+    made = await store.edit(QUEUE, to(Queue(2)), START)
+    assert made is not None
+    assert await store.remove([(QUEUE, None), (QUEUE, made.uid)], START) == frozenset()
+    assert await store.declared(QUEUE) == made
+
+
+async def test_the_catalog_by_owner(store: Store) -> None:
+    made = await store.edit(QUEUE, to(Queue(2)), START)
+    owned = declared(Kind.QUEUE, "owned", Queue(4))
+    await store.apply([owned], START)
+    assert await store.catalog(Kind.QUEUE, NS) == [made, owned]
+    assert await store.catalog(Kind.QUEUE, NS, Origin.API) == [made]
+    assert await store.catalog(Kind.QUEUE, None, Origin.RESOURCE) == [owned]
+
+
+async def test_a_schedule_of_the_api_counts_from_its_creation_and_not_while_it_was_paused(store: Store) -> None:
+    ref, spec = ObjectRef(Kind.SCHEDULE, NS, "report"), schedule().spec
+    assert isinstance(spec, Schedule)
+    made = Declared(ref, "", 0, "", START, spec)
+
+    def paused(suspend: bool) -> Change:
+        return lambda before: replace(before or made, spec=replace(spec, suspend=suspend))
+
+    async def considered() -> list[object]:
+        due = await store.due_schedules(START + DAY, 10)
+        return [(one.declared.ref, one.state.considered_until) for one in due.schedules]
+
+    await store.edit(ref, paused(False), START + SECOND)
+    assert await considered() == [(ref, START + SECOND)]
+    await store.edit(ref, paused(True), START + 2 * SECOND)
+    assert await considered() == []
+    await store.edit(ref, paused(False), START + 3 * SECOND)
+    assert await considered() == [(ref, START + 3 * SECOND)]
+    await store.edit(ref, lambda _: None, START)
+    assert await considered() == []

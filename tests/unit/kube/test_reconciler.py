@@ -29,7 +29,7 @@ class FakeCatalog:
         found = self.declared.get(ref)
         return version(found) if found else None
 
-    async def catalog(self, kind: Kind, namespace: str | None = None) -> list[Declared]:
+    async def catalog(self, kind: Kind, namespace: str | None = None, origin: object = None) -> list[Declared]:
         return [one for ref, one in self.declared.items() if ref.kind is kind and namespace in (None, ref.namespace)]
 
     async def apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Any
 
 import pytest
-from tests.support.fakes import FakeClock, Recorder
+from tests.support.fakes import START, FakeClock, Recorder
 from tests.support.resources import declared_of
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Topic, TopicMember
 from angarium.domain.errors import StoreError
-from angarium.domain.notices import CatalogChanged
-from angarium.domain.ports import CatalogStore
+from angarium.domain.notices import CatalogChanged, TakenOver
+from angarium.domain.ports import Applied, CatalogStore
 from angarium.service import catalog as module
 from angarium.service.catalog import Catalog
 from angarium.store.sqlite import SqliteStore
@@ -107,6 +108,34 @@ async def test_replace_touches_one_kind_and_one_scope_only(catalog: Catalog, sto
     assert await stored(store) == {"c"}
 
 
+async def test_what_was_made_over_the_api_is_no_part_of_the_list(catalog: Catalog, store: SqliteStore) -> None:
+    made = await make_topic(store, "mine")
+    assert await catalog.replace(Kind.TOPIC, None, []) == (frozenset(), frozenset())
+    assert await catalog.remove([(made.ref, None), (made.ref, made.uid)]) == frozenset()
+    assert await store.declared(made.ref) == made
+
+
+async def test_a_take_over_is_told_once_and_does_not_come_back(
+    catalog: Catalog, store: SqliteStore, recorder: Recorder
+) -> None:
+    made = await make_topic(store, "mine")
+    listed = declared_of("Topic", {"selector": {"matchLabels": {"a": "b"}}}, name="mine", uid="uid-mine")
+    await catalog.replace(Kind.TOPIC, None, [listed])
+    await catalog.replace(Kind.TOPIC, None, [listed])
+    assert [notice for notice in recorder.notices if isinstance(notice, TakenOver)] == [TakenOver(made.ref)]
+    assert await store.declared(made.ref) == listed
+    await catalog.replace(Kind.TOPIC, None, [])
+    assert await store.declared(made.ref) is None
+
+
+async def make_topic(store: SqliteStore, name: str) -> Declared:
+    ref = ObjectRef(Kind.TOPIC, "shop", name)
+    spec = Topic((TopicMember(None, url="https://a.test/in"),))
+    made = await store.edit(ref, lambda _: Declared(ref, "", 0, "", START, spec), START)
+    assert made is not None
+    return made
+
+
 async def test_what_the_watch_brought_meanwhile_is_kept(catalog: Catalog, store: SqliteStore) -> None:
     newer = endpoint("edited", generation=5)
     await catalog.apply([newer, endpoint("created")])
@@ -125,7 +154,7 @@ async def test_keep_may_grow_while_the_list_is_written(
     keep: set[ObjectRef] = set()
     apply = store.apply
 
-    async def meanwhile(declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
+    async def meanwhile(declared: Sequence[Declared], now: datetime) -> Applied:
         keep.add(newer.ref)  # as the watch does it: first this, then apply
         return await apply(declared, now)
 
@@ -144,7 +173,7 @@ async def test_many_objects_go_in_groups(
     sizes: list[int] = []
     apply, remove = store.apply, store.remove
 
-    async def counted(declared: Sequence[Declared], now: datetime) -> frozenset[ObjectRef]:
+    async def counted(declared: Sequence[Declared], now: datetime) -> Applied:
         sizes.append(len(declared))
         return await apply(declared, now)
 
@@ -187,8 +216,8 @@ async def test_an_object_that_was_replaced_since_it_was_read_is_not_removed(
     reborn = replace(endpoint("a"), uid="uid-2")
     listing = store.catalog
 
-    async def then_reborn(kind: Kind, namespace: str | None = None) -> Sequence[Declared]:
-        found = await listing(kind, namespace)
+    async def then_reborn(*asked: Any) -> Sequence[Declared]:
+        found = await listing(*asked)
         await catalog.apply([reborn])
         return found
 

@@ -7,8 +7,12 @@ SELECT * FROM declared WHERE kind = ? AND namespace = ? AND name = ? AND deleted
 
 -- name: all
 SELECT * FROM declared
-WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND deleted_ms IS NULL
+WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND (:origin IS NULL OR origin = :origin)
+    AND deleted_ms IS NULL
 ORDER BY namespace, name;
+
+-- name: count
+SELECT count(*) AS count FROM declared WHERE kind = ? AND namespace = ? AND origin = 'Api';
 
 -- name: many
 SELECT d.* FROM json_each(?) AS ref
@@ -31,19 +35,16 @@ SELECT DISTINCT m.kind, m.namespace, m.name FROM json_each(?) AS ref
 CROSS JOIN mentions AS m
     ON m.namespace = ref.value ->> 1 AND m.target_kind = ref.value ->> 0 AND m.target_name IN (ref.value ->> 2, '*');
 
--- name: stored
-SELECT * FROM declared WHERE kind = ? AND namespace = ? AND name = ?;
-
 -- name: put
 INSERT INTO declared (
     kind, namespace, name, uid, generation, fingerprint, created_ms, applied_ms,
-    held, rejected, labels, run_now, last_slot_ms, spec
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    held, rejected, labels, run_now, last_slot_ms, spec, origin
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (kind, namespace, name) DO UPDATE SET
     uid = excluded.uid, generation = excluded.generation, fingerprint = excluded.fingerprint,
     created_ms = excluded.created_ms, applied_ms = excluded.applied_ms, deleted_ms = NULL,
     held = excluded.held, rejected = excluded.rejected, labels = excluded.labels, run_now = excluded.run_now,
-    last_slot_ms = excluded.last_slot_ms, spec = excluded.spec;
+    last_slot_ms = excluded.last_slot_ms, spec = excluded.spec, origin = excluded.origin;
 
 -- name: forget_mentions
 DELETE FROM mentions WHERE kind = ? AND namespace = ? AND name = ?;
@@ -57,6 +58,10 @@ UPDATE declared SET deleted_ms = ?, held = 1 WHERE seq = ?;
 
 -- name: delete
 DELETE FROM declared WHERE seq = ?;
+
+-- name: in_queue
+-- Whether the queue has a message that has not ended.
+SELECT 1 FROM messages WHERE namespace = ? AND queue = ? AND finished_ms IS NULL LIMIT 1;
 
 -- name: schedule
 SELECT * FROM schedules WHERE uid = ?;
