@@ -46,13 +46,15 @@ def run(installed: Path, code: str, *args: str) -> subprocess.CompletedProcess[s
     )  # fmt: skip
 
 
-def test_the_wheel_has_all_crds_and_sql_and_nothing_beside_the_package(installed: Path) -> None:
+def test_the_wheel_has_all_crds_sql_and_openapi_and_nothing_beside_the_package(installed: Path) -> None:
     assert {file.name for file in (installed / "angarium" / "crds").iterdir()} == {
         file.name for file in (ROOT / "crds").iterdir()
     }
     sources = ROOT / "operator" / "angarium"
     kept = {file.relative_to(installed / "angarium") for file in (installed / "angarium").rglob("*.*")}
-    assert {file.relative_to(sources) for suffix in ("py", "sql") for file in sources.rglob(f"*.{suffix}")} <= kept
+    assert {
+        file.relative_to(sources) for suffix in ("py", "sql", "yaml") for file in sources.rglob(f"*.{suffix}")
+    } <= kept
     assert {entry.name.partition("-")[0] for entry in installed.iterdir()} == {"angarium"}
 
 

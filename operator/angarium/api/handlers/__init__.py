@@ -4,6 +4,7 @@ from angarium.api.context import Context
 from angarium.api.handlers.history import HistoryHandlers
 from angarium.api.handlers.keys import KeyHandlers
 from angarium.api.handlers.messages import MessageHandlers
+from angarium.api.handlers.openapi import OpenApiHandlers
 from angarium.api.handlers.publishing import PublishingHandlers
 from angarium.api.routes import Route
 
@@ -15,4 +16,5 @@ def route_table(context: Context) -> tuple[Route, ...]:
         *MessageHandlers(context).routes(),
         *HistoryHandlers(context).routes(),
         *KeyHandlers(context).routes(),
+        *OpenApiHandlers().routes(),
     )
