@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from angarium.domain.errors import SettingsError, StoreError
-from angarium.settings import Settings, default_text, fields, flag, load, variable
+from angarium.settings import Settings, default_text, fields, flag, load, value, variable
 
 EXIT_UNUSABLE = 2
 LAST_PORT = 65535
@@ -27,13 +27,18 @@ DEV_DEFAULTS = Settings(
     drain=Settings().drain / 3,
 )
 DEV_SHOWN = {"health_port": "one above --port"}
+DEV_PORT = "QSTASH_DEV_PORT"
 RUN_ONLY = {"kubeconfig", "namespaces", "resync", "public_url"}
+NO_EFFECT = "Accepted as start scripts of other development servers give it; without effect: "
 
 
 def _options(
-    defaults: Settings, leave_out: Collection[str] = (), texts: Mapping[str, str] | None = None
+    defaults: Settings,
+    leave_out: Collection[str] = (),
+    texts: Mapping[str, str] | None = None,
+    spellings: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """A flag for each setting; `texts` say what a default is that depends on something.
+    """A flag for each setting; `texts` say what a default is that depends on something, `spellings` are more flags.
 
     Values are parsed in settings.load, where variables are parsed too.
     """
@@ -44,10 +49,19 @@ def _options(
                 continue
             shown = (texts or {}).get(field.name) or default_text(getattr(defaults, field.name))
             text = f"{field.metadata['help']} [{f'default: {shown}; ' if shown else ''}{variable(field.name)}]"
-            command = click.option(flag(field.name), field.name, metavar=field.metadata["metavar"], help=text)(command)
+            flags = (flag(field.name), *(spellings or {}).get(field.name, ()))
+            command = click.option(*flags, field.name, metavar=field.metadata["metavar"], help=text)(command)
         return command
 
     return decorate
+
+
+def _without_effect(why: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
+    def tell(_: click.Context, option: click.Parameter, given: str | None) -> None:
+        if given is not None:
+            click.echo(f"angarium: {option.opts[0]} has no effect: {why}", err=True)
+
+    return tell
 
 
 class OneLine(click.Group):
@@ -93,18 +107,37 @@ def run(**flags: str | None) -> None:
 @main.command()
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--ephemeral", is_flag=True, help="Keep everything in memory: nothing is found again after a restart.")
-@_options(DEV_DEFAULTS, RUN_ONLY, DEV_SHOWN)
+@click.option(
+    "--log-port",
+    "-log-port",
+    metavar="PORT",
+    expose_value=False,
+    callback=_without_effect("the log is at /v2/logs of the API"),
+    help=NO_EFFECT + "the log is part of the API.",
+)
+@click.option(
+    "--quota",
+    "-quota",
+    type=click.Choice(["payg", "pro"]),
+    expose_value=False,
+    callback=_without_effect("there are no plans; flags set the limits"),
+    help=NO_EFFECT + "there are no plans.",
+)
+@_options(DEV_DEFAULTS, RUN_ONLY, DEV_SHOWN, {"port": ("-port",)})
 def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
     """Run on this machine without a cluster, with the manifests in PATHS (files or folders).
 
     PATHS are read again whenever they change; what is removed from them is deleted. Secret and ConfigMap documents in
     them resolve references. Data is kept in ./.angarium/ and found again at the next start. Destinations on this
     machine are allowed. Ctrl-C lets running deliveries finish, then ends.
+
+    The JavaScript SDK with QSTASH_DEV=true finds what listens on 8080 or on QSTASH_DEV_PORT, which this command heeds
+    too unless --port or ANGARIUM_PORT is given.
     """
     from angarium.app import run_in_dev
 
     def start() -> int:
-        settings = load(flags, os.environ, DEV_DEFAULTS)
+        settings = load(flags, os.environ, _dev_defaults(os.environ))
         if flags.get("health_port") is None and variable("health_port") not in os.environ:
             settings = dataclasses.replace(settings, health_port=_port_after(settings.port))
         return asyncio.run(run_in_dev(settings, paths, ephemeral=ephemeral))
@@ -116,6 +149,12 @@ def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
 def version() -> None:
     """Print the version and end."""
     click.echo(f"angarium {package_version('angarium')}")
+
+
+def _dev_defaults(environ: Mapping[str, str]) -> Settings:
+    """With the port where the JavaScript SDK looks (contract 26.2). Raises SettingsError if it is none."""
+    text = environ.get(DEV_PORT, "")
+    return dataclasses.replace(DEV_DEFAULTS, port=value("port", DEV_PORT, text)) if text else DEV_DEFAULTS
 
 
 def _port_after(port: int) -> int:

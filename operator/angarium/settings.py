@@ -218,6 +218,11 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], defaults: 
     return dataclasses.replace(defaults, **given)
 
 
+def value(field_name: str, source: str, text: str) -> Any:
+    """One setting's value from a source with a name of its own. Raises SettingsError that names the source."""
+    return _parsed(next(field for field in fields() if field.name == field_name), source, text)
+
+
 def _is_ours(name: str, text: str) -> bool:
     """Kubernetes puts variables for every Service into a pod; a Service named angarium makes them look like ours."""
     if not name.startswith(PREFIX) or _SERVICE_VARIABLE.fullmatch(name):

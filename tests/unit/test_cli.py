@@ -29,13 +29,9 @@ def test_what_keeps_it_from_starting_is_one_line(
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", "angarium: the disk is full\n")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "health_port"),
-    [([], 8081), (["--port", "0"], 0), (["--port", "65535"], 0), (["--port", "65535", "--health-port", "7"], 7)],
-)
-def test_health_is_on_the_port_above_in_dev_mode(
-    arguments: list[str], health_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings that dev mode was started with."""
     started: list[Settings] = []
 
     async def keep(settings: Settings, paths: list[Path], *, ephemeral: bool) -> int:
@@ -43,5 +39,70 @@ def test_health_is_on_the_port_above_in_dev_mode(
         return 0
 
     monkeypatch.setattr(app, "run_in_dev", keep)
+    return started
+
+
+@pytest.mark.parametrize(
+    ("arguments", "health_port"),
+    [([], 8081), (["--port", "0"], 0), (["--port", "65535"], 0), (["--port", "65535", "--health-port", "7"], 7)],
+)
+def test_health_is_on_the_port_above_in_dev_mode(
+    arguments: list[str], health_port: int, started: list[Settings]
+) -> None:
     assert invoke("dev", *arguments).exit_code == 0
     assert [settings.health_port for settings in started] == [health_port]
+
+
+@pytest.mark.parametrize(
+    "arguments", [["-port", "8585"], ["-port=8585"], ["--port", "8585"], ["--port=8585"]], ids=" ".join
+)
+def test_the_port_of_dev_mode_with_one_dash_or_two(arguments: list[str], started: list[Settings]) -> None:
+    assert invoke("dev", *arguments).exit_code == 0
+    assert [settings.port for settings in started] == [8585]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "port"),
+    [
+        ([], {"QSTASH_DEV_PORT": "8585"}, 8585),
+        ([], {"QSTASH_DEV_PORT": ""}, 8080),
+        (["-port", "8181"], {"QSTASH_DEV_PORT": "8585"}, 8181),
+        ([], {"QSTASH_DEV_PORT": "8585", "ANGARIUM_PORT": "8181"}, 8181),
+    ],
+)
+def test_the_port_where_the_javascript_sdk_looks(
+    arguments: list[str], environ: dict[str, str], port: int, started: list[Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, text in environ.items():
+        monkeypatch.setenv(name, text)
+    assert invoke("dev", *arguments).exit_code == 0
+    assert [(settings.port, settings.health_port) for settings in started] == [(port, port + 1)]
+
+
+def test_a_port_that_is_none_is_told_by_its_variable(started: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QSTASH_DEV_PORT", "http")
+    result = invoke("dev")
+    assert (result.exit_code, started) == (2, [])
+    assert result.stderr.startswith("angarium: QSTASH_DEV_PORT='http' cannot be used: ")
+
+
+def test_what_has_no_effect_here_is_accepted_and_told(started: list[Settings]) -> None:
+    result = invoke("dev", "-port", "8585", "-log-port", "8586", "-quota=pro")
+    assert (result.exit_code, len(started)) == (0, 1)
+    assert result.stderr.splitlines() == [
+        "angarium: --log-port has no effect: the log is at /v2/logs of the API",
+        "angarium: --quota has no effect: there are no plans; flags set the limits",
+    ]
+
+
+def test_a_plan_that_does_not_exist_is_refused(started: list[Settings]) -> None:
+    result = invoke("dev", "--quota", "gold")
+    assert (result.exit_code, started) == (2, [])
+    assert "gold" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["dev"], ["run"]])
+def test_help_ends_well(arguments: list[str]) -> None:
+    result = invoke(*arguments, "--help")
+    assert result.exit_code == 0
+    assert result.stdout.startswith("Usage: ")
