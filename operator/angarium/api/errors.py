@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from angarium.api.exchange import Answer
-from angarium.domain.errors import AngariumError, InvalidInput, LimitExceeded, NotFound, StoreError
+from angarium.domain.errors import AngariumError, Conflict, InvalidInput, LimitExceeded, NotFound, StoreError
 from angarium.service.publishing import Draining
 
 LIMIT_RETRY_AFTER = timedelta(seconds=30)
@@ -41,6 +41,8 @@ def answer_of(error: AngariumError, now: datetime) -> Answer:
             return Answer({"error": text}, 400)
         case NotFound():
             return Answer({"error": text}, 404)
+        case Conflict():
+            return Answer({"error": text}, 409)
         case LimitExceeded(limit=limit):
             return Answer({"error": text}, 429, _limit_headers(limit, now))
         case Draining():

@@ -1,11 +1,12 @@
-"""Filters of the log and of the dead letters (contract 6), from query parameters to a HistoryFilter.
+"""Filters of the log, of the dead letters and of messages to cancel (contract 6), from parameters to a HistoryFilter.
 
-A filter that names a feature which does not exist yet is refused by name, never dropped: dropping it would answer a
-wider question than was asked.
+Where they select what is changed, an unknown one is refused by name, never dropped: that would change more than was
+asked for.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,24 +17,30 @@ from angarium.domain.views import HistoryFilter
 DEFAULT_COUNT = 100
 MAX_LOG_COUNT = 1000
 MAX_DLQ_COUNT = 100
+MAX_CANCEL_COUNT = 500
+
+Parameter = tuple[str, str]
+"""Name and value."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTF8 = re.compile(r"[^\ud800-\udfff]*")
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 _SHARED = {
-    "messageId": "message_ids",
     "url": "urls",
     "topicName": "topics",
     "scheduleId": "schedules",
+    "queueName": "queues",
+    "flowControlKey": "flow_keys",
     "label": "labels",
     "callerIp": "caller_ips",
     "callerIP": "caller_ips",
 }
-_LOG = {**_SHARED, "messageIds": "message_ids", "host": "hosts", "path": "paths", "state": "states"}
-_DLQ = {**_SHARED, "dlqIds": "dlq_ids", "responseStatus": "response_statuses"}
-_PAGING = ("fromDate", "toDate", "count", "cursor", "order")
-_NOT_YET = ("queueName", "flowControlKey")
-_WITH_COMMAS = ("url", "path")
+_LIVE = {**_SHARED, "messageIds": "message_ids", "host": "hosts", "path": "paths"}
+_LOG = {**_LIVE, "messageId": "message_ids", "state": "states"}
+_DLQ = {**_SHARED, "messageId": "message_ids", "dlqIds": "dlq_ids", "responseStatus": "response_statuses"}
+_PAGING = ("fromDate", "toDate", "count", "cursor")
+_ORDERED = (*_PAGING, "order")
+_WITH_COMMAS = ("url", "path", "flowControlKey")
 _STATES: Mapping[str, tuple[LogState, ...]] = {
     **{state.value: (state,) for state in LogState},
     "CANCELLED": (LogState.CANCELED,),
@@ -41,34 +48,49 @@ _STATES: Mapping[str, tuple[LogState, ...]] = {
 }
 
 
-def log_filter(namespace: str, query: Iterable[tuple[str, str]]) -> HistoryFilter:
+def log_filter(namespace: str, given: Iterable[Parameter]) -> HistoryFilter:
     """The filter of `GET /v2/logs`; unknown names are ignored. Raises InvalidInput naming the parameter."""
-    return _Parameters(query, _LOG).filter(namespace, "messageIds", MAX_LOG_COUNT)
+    return _Parameters(given, _LOG, _ORDERED).filter(namespace, "messageIds", MAX_LOG_COUNT)
 
 
-def dead_letter_filter(namespace: str, query: Iterable[tuple[str, str]]) -> HistoryFilter:
-    """The filter of `GET /v2/dlq`; an unknown name is refused, since the same names select what to delete."""
-    query = list(query)
-    for name, _ in query:
-        if name not in _DLQ and name not in _PAGING and name not in _NOT_YET:
-            known = ", ".join(sorted((*_DLQ, *_PAGING)))
-            raise InvalidInput(name[:80], f"is not a filter of the dead letter queue; there are {known}")
-    return _Parameters(query, _DLQ).filter(namespace, "dlqIds", MAX_DLQ_COUNT)
+def dead_letter_filter(namespace: str, given: Iterable[Parameter]) -> HistoryFilter:
+    """The filter of the routes of the DLQ. Raises InvalidInput naming the parameter."""
+    parameters = _Parameters(given, _DLQ, _ORDERED)
+    parameters.refuse_others("the dead letter queue")
+    return parameters.filter(namespace, "dlqIds", MAX_DLQ_COUNT)
+
+
+def cancel_filter(namespace: str, given: Iterable[Parameter]) -> tuple[HistoryFilter, int | None]:
+    """Which messages to cancel, and at most how many (None: all of them). Raises InvalidInput naming the parameter.
+
+    A cursor is accepted and means nothing: what was canceled does not match again (contract 6).
+    """
+    parameters = _Parameters(given, _LIVE, _PAGING)
+    parameters.refuse_others("messages to cancel")
+    where = parameters.filter(namespace, "messageIds", MAX_CANCEL_COUNT)
+    limited = parameters.has("count") and not where.message_ids
+    return replace(where, cursor=None), where.count if limited else None
 
 
 class _Parameters:
-    """Query parameters by name, and the table of those that are conditions."""
+    """Parameters by name, and the tables of those that are conditions and those that turn pages."""
 
-    def __init__(self, query: Iterable[tuple[str, str]], fields: Mapping[str, str]) -> None:
+    def __init__(self, given: Iterable[Parameter], fields: Mapping[str, str], paging: Sequence[str]) -> None:
         self._fields = fields
-        known = (*fields, *_PAGING)
+        self._known = (*fields, *paging)
         self._given: dict[str, list[str]] = {}
-        for name, value in query:
-            if name in _NOT_YET:
-                raise InvalidInput(name, "is not supported by this version of Angarium; leave it out")
-            if name in known and not _UTF8.fullmatch(value):
+        for name, value in given:
+            if name in self._known and not _UTF8.fullmatch(value):
                 raise InvalidInput(name, "is not valid UTF-8")
             self._given.setdefault(name, []).append(value)
+
+    def has(self, name: str) -> bool:
+        return name in self._given
+
+    def refuse_others(self, of: str) -> None:
+        for name in self._given:
+            if name not in self._known:
+                raise InvalidInput(name[:80], f"is not a filter of {of}; there are {', '.join(sorted(self._known))}")
 
     def filter(self, namespace: str, ids: str, max_count: int) -> HistoryFilter:
         # A list of ids wins over all other filters (contract 6); the single `messageId` is a filter like others.
@@ -96,7 +118,7 @@ class _Parameters:
         if name == "state":
             return tuple(state for value in values for state in _states(value))
         if name == "responseStatus":
-            return tuple(_number(value, name, 0, 999) for value in values)
+            return tuple(bounded_number(value, name, 0, 999) for value in values)
         return values
 
     def _values(self, name: str) -> tuple[str, ...]:
@@ -115,11 +137,11 @@ class _Parameters:
 
     def _count(self, most: int) -> int:
         text = self._last("count")
-        return DEFAULT_COUNT if text is None else _number(text, "count", 1, most)
+        return DEFAULT_COUNT if text is None else bounded_number(text, "count", 1, most)
 
     def _time(self, name: str) -> datetime | None:
         text = self._last(name)
-        return None if text is None else _EPOCH + timedelta(milliseconds=_number(text, name, 0, _LAST_MS))
+        return None if text is None else _EPOCH + timedelta(milliseconds=bounded_number(text, name, 0, _LAST_MS))
 
     def _newest_first(self) -> bool:
         order = self._last("order")
@@ -135,7 +157,8 @@ def _states(value: str) -> tuple[LogState, ...]:
     return states
 
 
-def _number(text: str, name: str, least: int, most: int) -> int:
+def bounded_number(text: str, name: str, least: int, most: int) -> int:
+    """A whole number in ASCII digits. Raises InvalidInput naming the parameter."""
     digits = text.strip()
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 20 and least <= int(digits) <= most):
         raise InvalidInput(name, f"{text[:40]!r} is not a whole number from {least} to {most}")

@@ -33,10 +33,16 @@ def milliseconds(time: datetime) -> int:
     return (time - _EPOCH) // _MILLISECOND
 
 
-def acceptance(accepted: Acceptance) -> Json | list[Json]:
-    """The answer to a publish: an object for a URL, a bare array for a Topic (contract 8.1)."""
-    items = [_accepted(message, url) for message, url in zip(accepted.messages, accepted.urls, strict=True)]
-    return items if accepted.messages[0].topic is not None else items[0]
+def acceptance(accepted: Acceptance, *, group: bool) -> Json | list[Json]:
+    """The answer to a publish: an object for a URL, a bare array for a Topic, its members in order (contract 8.1)."""
+    items = [
+        _accepted(message.id, url, message.endpoint_name)
+        for message, url in zip(accepted.messages, accepted.urls, strict=True)
+    ]
+    for duplicate in accepted.duplicates:
+        item = _accepted(duplicate.message_id, duplicate.url, duplicate.endpoint_name)
+        items.insert(duplicate.place, {**item, "deduplicated": True})
+    return items if group else items[0]
 
 
 def message(accepted: Message, url: str) -> Json:
@@ -145,8 +151,13 @@ def caller(ip: str | None) -> Json:
     return {**_some("callerIP", ip), **_some("callerIp", ip)}
 
 
-def _accepted(accepted: Message, url: str) -> Json:
-    return {"messageId": accepted.id, "url": url, **_some("endpointName", accepted.endpoint_name)}
+def cursor(position: str | None) -> Json:
+    """The position after a page. The key is absent after the last one: SDKs tell that from null and "" (contract 5)."""
+    return {"cursor": position} if position else {}
+
+
+def _accepted(message_id: str, url: str, endpoint_name: str | None) -> Json:
+    return {"messageId": message_id, "url": url, **_some("endpointName", endpoint_name)}
 
 
 def _origin(about: Message) -> Json:

@@ -1,6 +1,8 @@
 """What each route does: read the call, ask the service or the store, show the answer. One module per resource."""
 
 from angarium.api.context import Context
+from angarium.api.handlers.dead_letters import DeadLetterHandlers
+from angarium.api.handlers.flow_control import FlowControlHandlers
 from angarium.api.handlers.history import HistoryHandlers
 from angarium.api.handlers.keys import KeyHandlers
 from angarium.api.handlers.messages import MessageHandlers
@@ -15,6 +17,8 @@ def route_table(context: Context) -> tuple[Route, ...]:
         *PublishingHandlers(context).routes(),
         *MessageHandlers(context).routes(),
         *HistoryHandlers(context).routes(),
+        *DeadLetterHandlers(context).routes(),
+        *FlowControlHandlers(context).routes(),
         *KeyHandlers(context).routes(),
         *OpenApiHandlers().routes(),
     )

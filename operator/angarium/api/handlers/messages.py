@@ -1,10 +1,13 @@
-"""Messages by id (contract 8.2, 8.3)."""
+"""Messages by id, and messages canceled (contract 8.2, 8.3)."""
 
 from angarium.api import wire
 from angarium.api.context import Context
 from angarium.api.exchange import Answer, Call
+from angarium.api.history import cancel_filter
 from angarium.api.routes import Need, Route
+from angarium.api.selection import parameters_of, selects_nothing
 from angarium.domain.errors import NotFound
+from angarium.domain.views import HistoryFilter
 
 
 class MessageHandlers:
@@ -14,7 +17,11 @@ class MessageHandlers:
         self._context = context
 
     def routes(self) -> tuple[Route, ...]:
-        return (Route("GET", "/v2/messages/{id}", Need.READ, self.message),)
+        return (
+            Route("GET", "/v2/messages/{id}", Need.READ, self.message),
+            Route("DELETE", "/v2/messages/{id}", Need.WRITE, self.cancel),
+            Route("DELETE", "/v2/messages", Need.WRITE, self.cancel_many),
+        )
 
     async def message(self, call: Call) -> Answer:
         """Contract 8.2."""
@@ -23,3 +30,18 @@ class MessageHandlers:
         if view is None:
             raise NotFound(f"there is no message {message_id[:100]!r}: unknown, or ended longer ago than it is kept")
         return Answer(wire.message(view.message, view.url))
+
+    async def cancel(self, call: Call) -> Answer:
+        """Contract 8.3, one message."""
+        message_id = call.parameter("id")
+        if not await self._context.messages.cancel(HistoryFilter(call.namespace, message_ids=(message_id,))):
+            raise NotFound(f"there is no message {message_id[:100]!r} to cancel: unknown, or ended already")
+        return Answer({"cancelled": 1})
+
+    async def cancel_many(self, call: Call) -> Answer:
+        """Contract 8.3: listed messages, those that match a filter, or all."""
+        given = parameters_of(call)
+        if selects_nothing(given, "messageIds"):
+            return Answer({"cancelled": 0})
+        where, most = cancel_filter(call.namespace, given)
+        return Answer({"cancelled": await self._context.messages.cancel(where, most)})
