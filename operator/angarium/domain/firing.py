@@ -1,9 +1,10 @@
 """What the scheduler decides about a due Schedule and hands the store to carry out in one transaction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from angarium.domain.declarations import Declared
+from angarium.domain.declarations import Declared, FlowControl, ObjectRef, Schedule
+from angarium.domain.fanout import FLOW_PREFIX_SCHEDULE
 from angarium.domain.messages import Acceptance, Leased, Publication, Run
 
 
@@ -71,3 +72,9 @@ class Fired:
     runs: tuple[FiredRun, ...]
     leased: tuple[Leased, ...]
     stale: bool = False
+
+
+def flow_control_of(ref: ObjectRef, schedule: Schedule) -> FlowControl | None:
+    """The flow control of a Schedule's messages; a key that was not given is `schedule/<name>`."""
+    given = schedule.options.flow_control
+    return replace(given, key=f"{FLOW_PREFIX_SCHEDULE}{ref.name}") if given and not given.key else given

@@ -13,6 +13,7 @@ from angarium.domain.errors import InvalidInput
 SHORTEST_EVERY = timedelta(seconds=1)
 LONGEST_EVERY = timedelta(days=365)
 
+_ZONE_PREFIX = "CRON_TZ="
 _TICK = timedelta(microseconds=1)
 _TOO_LATE = datetime(9000, 1, 1, tzinfo=UTC)  # Leaves room to add a jitter or an interval.
 
@@ -72,6 +73,19 @@ def wire(timing: Timing) -> str:
     if timing.every is not None:
         return f"@every {timing.every // timedelta(seconds=1)}s"
     return f"CRON_TZ={timing.time_zone} {_cron_text(timing)}"
+
+
+def from_wire(text: str, seed: str, field: str) -> Timing:
+    """Read cron of the HTTP API: five fields after an optional `CRON_TZ=<IANA zone>` and a blank (contract 4.11).
+
+    `seed` ("namespace/name") decides what `H` means. Raises InvalidInput, naming `field`.
+    """
+    zone, expression = "UTC", text
+    if text.startswith(_ZONE_PREFIX):
+        zone, _, expression = text.removeprefix(_ZONE_PREFIX).partition(" ")
+    timing = Timing(cron=expression.strip(), cron_seed=seed, time_zone=zone)
+    cron.parse(timing.cron or "", zone, seed, field, field)
+    return timing
 
 
 def _check_window(timing: Timing) -> None:

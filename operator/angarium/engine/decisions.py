@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from angarium.domain.declarations import Declared, Header, Schedule
+from angarium.domain.declarations import Declared, Header, ObjectRef, Schedule
 from angarium.domain.errors import ReferenceMissing
-from angarium.domain.firing import DueSchedule, Firing
+from angarium.domain.firing import DueSchedule, Firing, flow_control_of
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.messages import Publication, Run, Trigger
 from angarium.domain.ports import References
@@ -82,13 +82,26 @@ class Decisions:
                 name, key = schedule.body_from.name, schedule.body_from.key
                 text = f"ConfigMap {name!r} has {len(body)} bytes in {key!r}; at most {MAX_BYTES} bytes are sent"
                 return None, ("BodyTooLarge", text)
-        return publication_of(schedule, namespace, body, now), None
+        return publication_of(declared.ref, schedule, body, now), None
 
 
-def publication_of(schedule: Schedule, namespace: str, body: bytes, now: datetime) -> Publication:
+def publication_of(ref: ObjectRef, schedule: Schedule, body: bytes, now: datetime) -> Publication:
     """What a Schedule publishes at this instant; its contentType stands unless a header of that name is declared."""
-    options = schedule.options
+    options = replace(schedule.options, flow_control=flow_control_of(ref, schedule))
     named = any(header.name.lower() == "content-type" for header in options.headers)
     if schedule.content_type and not named:
         options = replace(options, headers=(Header("Content-Type", schedule.content_type), *options.headers))
-    return Publication(namespace, schedule.destination, now, body, options, schedule.labels)
+    return Publication(
+        namespace=ref.namespace,
+        destination=schedule.destination,
+        created_at=now,
+        body=body,
+        options=options,
+        labels=schedule.labels,
+        not_before=None if schedule.delay is None else now + schedule.delay,
+        caller_ip=schedule.caller_ip,
+        queue=schedule.queue,
+        callback=schedule.callback,
+        failure_callback=schedule.failure_callback,
+        redaction=schedule.redaction,
+    )
