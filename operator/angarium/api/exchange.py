@@ -24,6 +24,10 @@ class Target:
     path: str
     pairs: tuple[str, ...] = ()
 
+    def has_token(self) -> bool:
+        """Whether the token stands in the query, so that no header authenticates the request (contract 2, rule 3)."""
+        return any(pair.partition("=")[0] == TOKEN_PARAMETER for pair in self.pairs)
+
     def own(self) -> list[str]:
         """The pairs that are neither authentication nor options: they belong to the destination (contract 1.1)."""
         return [pair for pair in self.pairs if not _is_ours(pair)]

@@ -37,13 +37,14 @@ _TRUE, _FALSE = ("true", "1"), ("false", "0")
 class OptionLimits:
     """What a publisher may ask for: more is answered 412 (contract 3.4). `policy`: where callbacks may lead.
 
-    `body` is the size in bytes of a message's body.
+    `body` is the size in bytes of a message's body, `batch` that of a whole batch.
     """
 
     retries: int = MAX_RETRY_LIMIT
     timeout: timedelta = MAX_TIMEOUT
     delay: timedelta = timedelta(days=366)
     body: int = 2**20
+    batch: int = 100 * 2**20
     policy: AddressPolicy = AddressPolicy()
 
 

@@ -4,9 +4,10 @@ A value given twice: the first header line wins, then the first query parameter,
 `Upstash-…` is ignored and goes nowhere.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from angarium.api import option_values as values
 from angarium.api.exchange import OPTION_PREFIX
@@ -23,7 +24,7 @@ CALLBACK_PREFIX = "upstash-callback-"
 FAILURE_PREFIX = "upstash-failure-callback-"
 
 Lines = Sequence[tuple[str, str]]
-"""Header lines, names in any case, in order."""
+"""Header lines, names in any case, or query parameters; in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Options:
 
 def read_options(
     headers: Lines,
-    query: Iterable[tuple[str, str]],
+    query: Lines,
     now: datetime,
     limits: OptionLimits,
     *,
@@ -92,6 +93,10 @@ def read_options(
 
     Raises InvalidInput (AboveMaximum for what is only too large) naming the header or parameter.
     """
+    if not query and not defaults:
+        plain, content_type = _only_content_type(headers)
+        if plain:
+            return _of_content_type(content_type)
     draft = _Draft(Rules(now, limits))
     content_type = draft.take_headers(headers, 0)
     for name, value in query:
@@ -106,6 +111,27 @@ def read_options(
     if own_content_type and content_type is not None:
         draft.forward("content-type", "Content-Type", content_type, 0)
     return draft.finish(own_content_type=own_content_type)
+
+
+def _only_content_type(headers: Lines) -> tuple[bool, str | None]:
+    """Whether there is no option at all among these lines, and the first Content-Type."""
+    content_type: str | None = None
+    for name, value in headers:
+        lower = name.lower()
+        if lower.startswith(OPTION_PREFIX):
+            return False, None
+        if lower == "content-type" and content_type is None:
+            content_type = value
+    return True, content_type
+
+
+@lru_cache(maxsize=256)
+def _of_content_type(content_type: str | None) -> Options:
+    # What most publishers send; there are few types, and the same value serves them all.
+    draft = _Draft(_NO_RULES)
+    if content_type is not None:
+        draft.forward("content-type", "Content-Type", content_type, 0)
+    return draft.finish(own_content_type=content_type is not None)
 
 
 @dataclass(slots=True)
@@ -236,6 +262,9 @@ class _Draft:
             raise InvalidInput(limits, f"is missing, and {key} is given; give both or none")
         return replace(self.flow_value, key=self.flow_key)
 
+
+_NO_RULES = Rules(datetime(1970, 1, 1, tzinfo=UTC), OptionLimits())
+"""For what no option decides."""
 
 _Option = tuple[str, Callable[[str, str, Rules], object]]
 

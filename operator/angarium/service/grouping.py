@@ -5,8 +5,8 @@ Belongs to one event loop.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Generic, TypeVar, cast
 
 from angarium.domain.errors import AngariumError
 
@@ -33,13 +33,15 @@ class Group(Generic[Item, Answer]):
 
     async def put(self, item: Item) -> Answer:
         """The answer for this item. A caller cancelled before the flush takes its item back."""
-        if self._closed:
-            raise RuntimeError("the group is closed")
-        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((item, future))
-        if self._flushing is None:
-            self._start()
-        return await future
+        return await self._add(item)
+
+    async def put_many(self, items: Iterable[Item]) -> list[Answer | AngariumError]:
+        """The answers for these items, which are flushed in this order; an error stands in the place of its item."""
+        answers = await asyncio.gather(*map(self._add, items), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException) and not isinstance(answer, AngariumError):
+                raise answer
+        return cast(list[Answer | AngariumError], answers)
 
     async def close(self) -> None:
         """Refuse new items and wait until those that wait are answered."""
@@ -47,6 +49,15 @@ class Group(Generic[Item, Answer]):
         while self._flushing is not None:
             await asyncio.wait([self._flushing])
             await asyncio.sleep(0)  # the next flush starts in a callback of this one
+
+    def _add(self, item: Item) -> asyncio.Future[Answer]:
+        if self._closed:
+            raise RuntimeError("the group is closed")
+        future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, future))
+        if self._flushing is None:
+            self._start()
+        return future
 
     def _start(self) -> None:
         self._flushing = asyncio.ensure_future(self._turn())

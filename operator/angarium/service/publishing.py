@@ -4,7 +4,7 @@ What waits at the same time is stored in one transaction, and what is due goes s
 delivery loop, because room in the dispatcher is granted there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from angarium.domain.errors import AngariumError
 from angarium.domain.messages import Acceptance, Leased, Publication
@@ -14,6 +14,9 @@ from angarium.service.grouping import Group
 
 MOST_AT_ONCE = 500
 """Publications in one transaction: large enough for any rate, small enough to keep the answer quick."""
+
+MOST_BYTES_AT_ONCE = 4 * 2**20
+"""Bytes of bodies that one caller brings into a transaction, for the same reason."""
 
 TOPIC_ROOM = 10
 """Leases asked for per Topic, whose members are counted only in the store; the rest is claimed a moment later."""
@@ -38,14 +41,32 @@ class Publishing:
 
         Raises NotFound (no such Topic, or one without members), LimitExceeded, StoreError, Draining.
         """
-        if self._closed:
-            raise Draining("Angarium is shutting down and takes no new messages; try again in a few seconds")
+        self._demand_open()
         return await self._group.put(publication)
+
+    async def publish_many(self, publications: Iterable[Publication]) -> list[Acceptance | AngariumError]:
+        """Store many in this order, in few transactions, between those of others; says what became of each.
+
+        They are asked for as they are stored, so that few need to exist at once. Raises Draining before the first.
+        """
+        self._demand_open()
+        answers: list[Acceptance | AngariumError] = []
+        for portion in _portions(publications):
+            try:
+                self._demand_open()
+                answers += await self._group.put_many(portion)
+            except Draining as error:
+                answers += [error] * len(portion)
+        return answers
 
     async def close(self) -> None:
         """Take nothing more, and store what had been taken."""
         self._closed = True
         await self._group.close()
+
+    def _demand_open(self) -> None:
+        if self._closed:
+            raise Draining("Angarium is shutting down and takes no new messages; try again in a few seconds")
 
     async def _accept(self, publications: Sequence[Publication]) -> Sequence[Acceptance | AngariumError]:
         rooms = [(_room(publication), len(publication.body)) for publication in publications]
@@ -76,6 +97,19 @@ class Publishing:
         ]
         for observer in self._observers:
             observer.notice(notices)
+
+
+def _portions(publications: Iterable[Publication]) -> Iterator[list[Publication]]:
+    portion: list[Publication] = []
+    size = 0
+    for publication in publications:
+        portion.append(publication)
+        size += len(publication.body)
+        if len(portion) == MOST_AT_ONCE or size >= MOST_BYTES_AT_ONCE:
+            yield portion
+            portion, size = [], 0
+    if portion:
+        yield portion
 
 
 def _room(publication: Publication) -> int:

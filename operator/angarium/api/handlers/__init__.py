@@ -1,6 +1,7 @@
 """What each route does: read the call, ask the service or the store, show the answer. One module per resource."""
 
 from angarium.api.context import Context
+from angarium.api.handlers.batch import BatchHandlers
 from angarium.api.handlers.dead_letters import DeadLetterHandlers
 from angarium.api.handlers.flow_control import FlowControlHandlers
 from angarium.api.handlers.history import HistoryHandlers
@@ -15,6 +16,7 @@ def route_table(context: Context) -> tuple[Route, ...]:
     """Every route of this version (contract 7), the busiest first."""
     return (
         *PublishingHandlers(context).routes(),
+        *BatchHandlers(context).routes(),
         *MessageHandlers(context).routes(),
         *HistoryHandlers(context).routes(),
         *DeadLetterHandlers(context).routes(),

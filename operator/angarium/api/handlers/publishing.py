@@ -1,37 +1,61 @@
-"""Publishing messages (contract 8.1)."""
+"""Publish and enqueue (contract 8.1)."""
 
 from angarium.api import wire
+from angarium.api.auth import demand
 from angarium.api.context import Context
+from angarium.api.defaults import default_headers
 from angarium.api.destination import parse_destination
 from angarium.api.exchange import Answer, Call
-from angarium.api.options import read_options
+from angarium.api.options import Lines, read_options
+from angarium.api.publications import publication_of
 from angarium.api.routes import Need, Route
-from angarium.domain.messages import Publication
+from angarium.domain.errors import InvalidInput
+from angarium.domain.names import check_name
 
 
 class PublishingHandlers:
-    """The ways into the queue."""
+    """The ways into the queue for one message, or for one to each member of a Topic."""
 
     def __init__(self, context: Context) -> None:
         self._context = context
 
     def routes(self) -> tuple[Route, ...]:
-        return (Route("POST", "/v2/publish/{destination...}", Need.PUBLISH, self.publish),)
+        return (
+            Route("POST", "/v2/publish/{destination...}", Need.PUBLISH, self.publish),
+            Route("POST", "/v2/enqueue/{queue}/{destination...}", Need.PUBLISH, self.enqueue),
+        )
 
     async def publish(self, call: Call) -> Answer:
         """Contract 8.1."""
+        return await self._send(call, None)
+
+    async def enqueue(self, call: Call) -> Answer:
+        """The same into a queue, which comes to be if there is none (contract 8.1)."""
+        queue = call.parameter("queue")
+        check_name(queue, "queue")
+        return await self._send(call, queue)
+
+    async def _send(self, call: Call, queue: str | None) -> Answer:
         context = self._context
         now = context.clock.now()
         destination = parse_destination(call.parameters["destination"], call.target, context.policy)
-        options = read_options(call.headers, call.target.options(), now, context.limits)
-        publication = Publication(
-            namespace=call.namespace,
-            destination=destination,
-            created_at=now,
-            body=call.body,
-            options=options.delivery,
-            labels=options.labels,
-            not_before=options.not_before,
-            caller_ip=call.caller_ip,
+        defaults: Lines = ()
+        if destination.topic is not None:
+            found = await default_headers(context.store, call.namespace, [destination])
+            defaults = found.get(destination.topic, ())
+        options = read_options(
+            call.headers,
+            call.target.options(),
+            now,
+            context.limits,
+            defaults=defaults,
+            forward_authorization=call.target.has_token(),
         )
-        return Answer(wire.acceptance(await context.publishing.publish(publication)))
+        if queue is not None:
+            options = options.into(queue)
+        if options.cron is not None:
+            demand(call.caller, Need.WRITE)
+            raise InvalidInput("Upstash-Cron", "is not supported by this version of Angarium; leave it out")
+        accepted = await context.publishing.publish(publication_of(call, destination, options, call.body, now))
+        status = 200 if accepted.messages else 202
+        return Answer(wire.acceptance(accepted, group=destination.topic is not None), status)
