@@ -139,9 +139,15 @@ class FakeCredentials:
         return dict(self.keys)
 
     async def put_signing_keys(self, namespace: str, keys: SigningKeys, *, replace: bool) -> SigningKeys:
-        if replace or namespace not in self.keys:
+        held = self.keys.get(namespace)
+        if replace or held is None or (held.current, held.next) == (keys.current, keys.next):
             self.keys[namespace] = keys
             self.version += 1
+        return self.keys[namespace]
+
+    async def rotate_signing_keys(self, namespace: str, fresh: str) -> SigningKeys:
+        self.keys[namespace] = SigningKeys(self.keys[namespace].next, fresh)
+        self.version += 1
         return self.keys[namespace]
 
 

@@ -215,7 +215,10 @@ class CredentialStore(Protocol):
         ...
 
     async def put_signing_keys(self, namespace: str, keys: SigningKeys, *, replace: bool) -> SigningKeys:
-        """Store a pair; without `replace` an existing one stays. Returns the pair that is in force then."""
+        """Store a pair; without `replace` an existing one stays. Returns the pair that is in force then.
+
+        Whether the pair in force counts as adopted follows whoever last put the same pair.
+        """
         ...
 
     async def rotate_signing_keys(self, namespace: str, fresh: str) -> SigningKeys:

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from angarium.domain.declarations import Kind, ObjectRef
-from angarium.domain.notices import CatalogChanged, Notice
+from angarium.domain.notices import CatalogChanged, KeysRotated, Notice
 from angarium.domain.ports import Clock, Store
 from angarium.kube import notices as told_by
 from angarium.kube.client import KubeClient
@@ -74,8 +74,7 @@ class Parts:
             self._loop.call_soon_threadsafe(self.status.review, namespace)
         for event in told_by.told(notices):
             self.events.tell(event)
-        changed = (ref for notice in notices if isinstance(notice, CatalogChanged) for ref in notice.refs)
-        if any(ref.kind is Kind.TOKEN for ref in changed):
+        if any(_concerns_tokens(notice) for notice in notices):
             self.wake_tokens()
 
     def wake_tokens(self) -> None:
@@ -104,3 +103,10 @@ class Parts:
 
     def _look_again(self, refs: Sequence[ObjectRef], delay_s: float) -> None:
         self._loop.call_later(delay_s, self.status.touch, list(refs))
+
+
+def _concerns_tokens(notice: Notice) -> bool:
+    """Whether a Secret of a Token may have to be written."""
+    if isinstance(notice, CatalogChanged):
+        return any(ref.kind is Kind.TOKEN for ref in notice.refs)
+    return isinstance(notice, KeysRotated)

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
@@ -104,6 +104,7 @@ class TokenSecrets:
         self._met: set[str] = set()
         self._outcomes: dict[ObjectRef, Outcome] = {}
         self._admitted: frozenset[Credential] = frozenset()
+        self._pairs: Mapping[str, SigningKeys] = {}
         self._woken = asyncio.Event()
 
     def outcome(self, ref: ObjectRef) -> Outcome:
@@ -128,6 +129,7 @@ class TokenSecrets:
     async def reconcile(self) -> None:
         """One pass over all Tokens, namespace by namespace; one that fails does not hold back the others."""
         self._admitted = frozenset(await self._store.credentials())
+        self._pairs = await self._store.signing_keys()
         tokens = await self._store.catalog(Kind.TOKEN)
         if await self._strangers(tokens):
             return
@@ -159,11 +161,11 @@ class TokenSecrets:
     async def _reconcile_namespace(self, namespace: str, tokens: list[Declared]) -> None:
         found: list[_Found] = []
         living = {declared.uid for declared in tokens}
-        for declared in tokens:
-            if isinstance(declared.spec, Token):
-                with self._refusals(declared.ref, "SecretUnreadable"):
-                    found.append(await self._find(declared, declared.spec, living))
-        keys = await self._keys_of(namespace, found)
+        accepted = [(declared, declared.spec) for declared in tokens if isinstance(declared.spec, Token)]
+        for declared, spec in accepted:
+            with self._refusals(declared.ref, "SecretUnreadable"):
+                found.append(await self._find(declared, spec, living))
+        keys = await self._keys_of(namespace, found, all_read=len(found) == len(accepted))
         for one in found:
             with self._refusals(one.declared.ref, "SecretNotWritten"):
                 self._tell(one.declared.ref, await self._settle(one, keys))
@@ -197,12 +199,22 @@ class TokenSecrets:
         )
         return _Found(declared, token, manifest, secret_values(manifest.get("data") or {}), ours, leaving)
 
-    async def _keys_of(self, namespace: str, found: list[_Found]) -> SigningKeys:
-        """The pair in force: the store's, else the oldest adopted Secret's, else one of ours, else a new one."""
-        for one in sorted(found, key=lambda one: one.age_order):
-            if one.keys is not None and (one.ours or one.complete):
-                return await self._store.put_signing_keys(namespace, one.keys, replace=False)
-        return await self._keys.signing_keys(namespace)
+    async def _keys_of(self, namespace: str, found: list[_Found], *, all_read: bool) -> SigningKeys:
+        """The pair in force: the store's, else the oldest adopted Secret's, else one of ours, else a new one.
+
+        It counts as adopted, and cannot be rotated, as long as a Secret that is not ours holds it.
+        """
+        ordered = sorted(found, key=lambda one: one.age_order)
+        pairs = [one.keys for one in ordered if one.keys is not None and (one.ours or one.complete)]
+        keys = self._pairs.get(namespace)
+        if keys is None and pairs:
+            keys = await self._store.put_signing_keys(namespace, pairs[0], replace=False)
+        elif keys is None:
+            keys = await self._keys.signing_keys(namespace)
+        adopted = replace(keys, adopted=True) in pairs
+        if adopted == keys.adopted or not (adopted or all_read):
+            return keys
+        return await self._store.put_signing_keys(namespace, replace(keys, adopted=adopted), replace=False)
 
     async def _settle(self, one: _Found, keys: SigningKeys) -> Outcome:
         ref, secret = one.declared.ref, one.token.secret_name

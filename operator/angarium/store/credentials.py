@@ -33,7 +33,9 @@ def signing_keys(session: Session) -> dict[str, SigningKeys]:
 def put_signing_keys(tx: Transaction, namespace: str, keys: SigningKeys, *, replace: bool) -> SigningKeys:
     row = tx.row(SQL["keys"], namespace)
     if row and not replace:
-        return _keys(row)
+        held = _keys(row)
+        if (held.current, held.next) != (keys.current, keys.next):
+            return held
     tx.run(SQL["put_keys"], namespace, keys.current, keys.next, keys.adopted)
     return keys
 
@@ -44,8 +46,8 @@ def rotate_signing_keys(tx: Transaction, namespace: str, fresh: str) -> SigningK
         raise NotFound(f"namespace {namespace!r} has no signing keys yet")
     if row["adopted"]:
         raise Conflict(
-            f"the signing keys of namespace {namespace!r} come from a Secret that Angarium does not own: "
-            "put new keys into that Secret, and every Token of the namespace follows"
+            f"the signing keys of namespace {namespace!r} are those of a Secret that Angarium does not own, and would "
+            "differ from it: delete that Secret (its Token then gets one of ours, with a new token), then rotate"
         )
     rotated = SigningKeys(row["next"], fresh)
     tx.run(SQL["put_keys"], namespace, rotated.current, rotated.next, False)

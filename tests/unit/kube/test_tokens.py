@@ -60,6 +60,14 @@ class FakeApi:
         self.secrets[where] = {**body, "metadata": metadata}
         return self.secrets[where]
 
+    async def patch(self, path: str, body: list[Manifest], kind: str) -> Manifest:
+        self._check(path)
+        held = self.secrets[path]
+        tested, added = body
+        assert tested["value"] == held["metadata"]["resourceVersion"]
+        self.secrets[path] = {**held, "data": added["value"]}
+        return self.secrets[path]
+
     def _check(self, path: str) -> None:
         if path in self.refusals:
             raise self.refusals[path]
@@ -197,3 +205,42 @@ async def test_the_secret_of_a_token_that_is_gone_does_not_bring_its_text_back()
     del scene.api.secrets[path_of("again")]
     await scene.secrets.reconcile()
     assert scene.reasons() == {"again": []}
+
+
+def held_by(scene: Scene, secret: str) -> tuple[str, str]:
+    data = scene.api.secrets[path_of(secret)]["data"]
+    return base64.b64decode(data[CURRENT]).decode(), base64.b64decode(data[NEXT]).decode()
+
+
+async def test_after_a_rotation_our_secrets_are_rewritten_and_keep_their_tokens() -> None:
+    scene = Scene("one", "two")
+    await scene.secrets.reconcile()
+    texts = {name: scene.api.secrets[path_of(name)]["data"][TOKEN] for name in ("one", "two")}
+    await scene.store.rotate_signing_keys("shop", "sig_fresh")
+    await scene.secrets.reconcile()
+    for name in ("one", "two"):
+        assert held_by(scene, name) == (OURS.next, "sig_fresh")
+        assert scene.api.secrets[path_of(name)]["data"][TOKEN] == texts[name]
+
+
+async def test_keys_count_as_adopted_as_long_as_a_foreign_secret_holds_them() -> None:
+    scene = Scene("ours", "sealed")
+    pair = {CURRENT: OURS.current.encode(), NEXT: OURS.next.encode()}
+    scene.api.foreign("sealed", **{TOKEN: b"text"}, **pair)
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"].adopted
+    scene.api.refusals[path_of("sealed")] = KubeError(403, "no")
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"].adopted, "nobody knows what is in a Secret that cannot be read"
+    scene.api.refusals.clear()
+    del scene.api.secrets[path_of("sealed")]
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"] == OURS
+
+
+async def test_a_foreign_secret_with_other_keys_does_not_stop_a_rotation() -> None:
+    scene = Scene("ours", "sealed")
+    scene.api.foreign("sealed", **{TOKEN: b"text", CURRENT: b"sig_a", NEXT: b"sig_b"})
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"ours": [], "sealed": ["KeyMismatch"]}
+    assert scene.store.keys["shop"] == OURS
