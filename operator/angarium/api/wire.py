@@ -4,7 +4,7 @@ A header whose value comes from a Secret never appears: its value is not known h
 """
 
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -12,7 +12,7 @@ import msgspec
 from angarium.api.redaction import body, body_as, header_map, log_body
 from angarium.domain.declarations import Callback, FlowControl, Redaction, Schedule
 from angarium.domain.fanout import url_now
-from angarium.domain.headers import canonical
+from angarium.domain.headers import header_map as response_map
 from angarium.domain.messages import Acceptance, Message, Response
 from angarium.domain.views import DeadLetter, FlowControlView, LogEntry
 
@@ -98,7 +98,7 @@ def dead_letter(letter: DeadLetter) -> Json:
         **message(letter.message, letter.url),
         "dlqId": letter.id,
         "responseStatus": response.status if response else 0,
-        **_some("responseHeader", _lines(response.headers) if response else None),
+        **_some("responseHeader", response_map(response.headers) if response else None),
         **(body_as("responseBody", "responseBodyBase64", response.body) if response else {}),
         **_some("error", letter.error),
     }
@@ -182,29 +182,13 @@ def _callback(name: str, headers: str, callback: Callback | None, redaction: Red
 def _logged_response(response: Response | None) -> Json:
     if response is None:
         return {}
-    lines = _lines(response.headers)
+    lines = response_map(response.headers)
     return {
         "responseStatus": response.status,
         **_some("responseBody", _base64(response.body)),
         **_some("responseHeader", lines),
         **_some("responseHeaders", lines),
     }
-
-
-def _lines(lines: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
-    header: dict[str, list[str]] = {}
-    for name, value in lines:
-        header.setdefault(canonical(_text(name)), []).append(_text(value))
-    return header
-
-
-def _text(value: str) -> str:
-    # A destination may answer in Latin-1; its bytes arrive as surrogates, which JSON cannot carry.
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return value.encode("utf-8", "surrogateescape").decode("latin-1")
-    return value
 
 
 def _seconds(length: timedelta) -> int:

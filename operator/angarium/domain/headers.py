@@ -66,6 +66,23 @@ def connection_names(lines: Iterable[tuple[str, str]]) -> frozenset[str]:
     return frozenset(option.strip().lower() for value in named for option in value.split(","))
 
 
+def header_map(lines: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Canonical name to the values of its lines, in order, as JSON shows them (contract 4.2)."""
+    header: dict[str, list[str]] = {}
+    for name, value in lines:
+        header.setdefault(canonical(_text(name)), []).append(_text(value))
+    return header
+
+
+def _text(value: str) -> str:
+    # A destination may answer in Latin-1; its bytes arrive as surrogates, which JSON cannot carry.
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "surrogateescape").decode("latin-1")
+    return value
+
+
 def valid_name(name: str) -> bool:
     """Whether the name is a token of RFC 9110, 5.6.2."""
     return _NAME.fullmatch(name) is not None
