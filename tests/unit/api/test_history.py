@@ -1,10 +1,10 @@
-"""The table of contract 6: filters of the log and of the dead letters."""
+"""The table of contract 6: filters of the log, of the dead letters, and of messages to cancel."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from angarium.api.history import dead_letter_filter, log_filter
+from angarium.api.history import cancel_filter, dead_letter_filter, log_filter
 from angarium.domain.errors import InvalidInput
 from angarium.domain.messages import LogState
 from angarium.domain.views import HistoryFilter
@@ -13,11 +13,13 @@ SHARED = [
     ("url", "urls"),
     ("topicName", "topics"),
     ("scheduleId", "schedules"),
+    ("queueName", "queues"),
+    ("flowControlKey", "flow_keys"),
     ("label", "labels"),
     ("callerIp", "caller_ips"),
     ("callerIP", "caller_ips"),
-    ("messageId", "message_ids"),
 ]
+LISTED = [("messageIds", "message_ids"), ("host", "hosts"), ("path", "paths")]
 
 
 def test_no_filter_is_the_newest_hundred() -> None:
@@ -25,22 +27,48 @@ def test_no_filter_is_the_newest_hundred() -> None:
     assert dead_letter_filter("a", []) == HistoryFilter("a", count=100, newest_first=True)
 
 
-@pytest.mark.parametrize(
-    ("name", "field"), [*SHARED, ("messageIds", "message_ids"), ("host", "hosts"), ("path", "paths")]
-)
+@pytest.mark.parametrize(("name", "field"), [*SHARED, *LISTED, ("messageId", "message_ids")])
 def test_log_filters(name: str, field: str) -> None:
     assert log_filter("a", [(name, "x"), (name, "y")]) == HistoryFilter("a", **{field: ("x", "y")})
 
 
-@pytest.mark.parametrize(("name", "field"), [*SHARED, ("dlqIds", "dlq_ids")])
+@pytest.mark.parametrize(("name", "field"), [*SHARED, ("messageId", "message_ids"), ("dlqIds", "dlq_ids")])
 def test_dead_letter_filters(name: str, field: str) -> None:
     assert dead_letter_filter("a", [(name, "x"), (name, "y")]) == HistoryFilter("a", **{field: ("x", "y")})
+
+
+@pytest.mark.parametrize(("name", "field"), [*SHARED, *LISTED])
+def test_cancel_filters(name: str, field: str) -> None:
+    assert cancel_filter("a", [(name, "x"), (name, "y")]) == (HistoryFilter("a", **{field: ("x", "y")}), None)
+
+
+def test_a_cancel_without_a_count_is_of_all_that_match() -> None:
+    assert cancel_filter("a", []) == (HistoryFilter("a"), None)
+    assert cancel_filter("a", [("count", "500"), ("cursor", "c")]) == (HistoryFilter("a", count=500), 500)
+    where, most = cancel_filter("a", [("messageIds", "m1"), ("count", "1"), ("label", "x")])
+    assert (where.message_ids, where.labels, most) == (("m1",), (), None)
+
+
+@pytest.mark.parametrize("name", ["lable", "messageId", "dlqIds", "state", "responseStatus", "order", "urlGroup", ""])
+def test_unknown_filters_of_messages_to_cancel_are_refused(name: str) -> None:
+    with pytest.raises(InvalidInput, match="is not a filter of messages to cancel; there are callerIP, "):
+        cancel_filter("a", [("label", "x"), (name, "x")])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("count", "0"), ("count", "501"), ("label", ""), ("messageIds", ""), ("toDate", "now")]
+)
+def test_bad_values_of_cancel_filters(name: str, text: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        cancel_filter("a", [(name, text)])
+    assert caught.value.field == name
 
 
 def test_commas_separate_values_and_a_url_is_also_taken_whole() -> None:
     assert log_filter("a", [("label", "x,y"), ("label", "z")]).labels == ("x", "y", "z")
     assert log_filter("a", [("url", "https://a.test/x,y")]).urls == ("https://a.test/x,y", "https://a.test/x", "y")
     assert log_filter("a", [("path", "/x,y")]).paths == ("/x,y", "/x", "y")
+    assert log_filter("a", [("flowControlKey", "x,y")]).flow_keys == ("x,y", "x", "y")
 
 
 def test_both_spellings_of_the_caller_are_one_filter() -> None:
@@ -101,13 +129,6 @@ def test_unknown_filters_of_dead_letters_are_refused(name: str) -> None:
 
 def test_unknown_filters_of_the_log_are_ignored() -> None:
     assert log_filter("a", [("lable", "x"), ("responseStatus", "x"), ("dlqIds", "x")]) == HistoryFilter("a")
-
-
-@pytest.mark.parametrize("name", ["queueName", "flowControlKey"])
-def test_filters_of_features_that_do_not_exist_yet_are_refused_by_name(name: str) -> None:
-    for read in (log_filter, dead_letter_filter):
-        with pytest.raises(InvalidInput, match=f"^{name}: is not supported"):
-            read("a", [(name, "x")])
 
 
 @pytest.mark.parametrize(
