@@ -131,7 +131,9 @@ class DeliveryPlane:
             store=store,
             keys=base.keys,
             clock=clock,
-            limits=OptionLimits(delay=settings.max_delay),
+            limits=OptionLimits(
+                delay=settings.max_delay, body=settings.max_body, batch=settings.max_batch, policy=policy
+            ),
             policy=policy,
             parallelism=settings.in_flight,
         )

@@ -128,6 +128,7 @@ class Settings:
         timedelta(minutes=5), _at_least(timedelta(seconds=1)), "How often all objects are listed.", "DURATION"
     )
     max_body: int = _setting(2**20, _integer(1, 2**30), "The largest message body in bytes.", "BYTES")
+    max_batch: int = _setting(100 * 2**20, _integer(1, 2**30), "The largest batch request in bytes.", "BYTES")
     max_response: int = _setting(
         64 * 2**10,
         _integer(0, 2**30),

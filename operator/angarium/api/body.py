@@ -1,12 +1,51 @@
 """Reading a request's body within its limits of size and time, and the rest of one that is refused."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from aiohttp import HttpVersion11, web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from angarium.api.connection import ConnectionLimits
 from angarium.api.errors import Refusal
+
+
+class LargeBodies:
+    """Room for bodies above the ordinary limit: those in memory at once are together no larger than one may be.
+
+    Whoever finds no room waits in line with the body unread, which holds its sender back.
+    """
+
+    def __init__(self, ordinary: int, most: int, wait_s: float) -> None:
+        self._ordinary = ordinary
+        self._most = most
+        self._wait_s = wait_s
+        self._taken = 0
+        self._line = asyncio.Lock()
+        self._freed = asyncio.Event()
+
+    @asynccontextmanager
+    async def held(self, size: int | None) -> AsyncIterator[None]:
+        """Room for a body of this size (None: not told, so the largest). Raises Refusal (503) if there is none."""
+        wanted = self._most if size is None else size
+        if wanted <= self._ordinary or wanted > self._most:  # a body that is too large is not read at all
+            yield
+            return
+        try:
+            async with asyncio.timeout(self._wait_s), self._line:
+                while self._taken + wanted > self._most:
+                    self._freed.clear()
+                    await self._freed.wait()
+                self._taken += wanted
+        except TimeoutError:
+            text = "too many large requests are on their way; try again in a few seconds, or send smaller ones"
+            raise Refusal(503, text, {"Retry-After": "5"}, close=True) from None
+        try:
+            yield
+        finally:
+            self._taken -= wanted
+            self._freed.set()
 
 
 async def read_body(request: web.BaseRequest, limits: ConnectionLimits) -> bytes:

@@ -3,19 +3,19 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from ipaddress import IPv6Address
 
 from aiohttp import web
 
 from angarium.api.auth import authorize, token_of
-from angarium.api.body import drain, read_body
+from angarium.api.body import LargeBodies, drain, read_body
 from angarium.api.connection import ConnectionLimits, Listener, respond
 from angarium.api.context import Context
 from angarium.api.errors import answer_of, draining
 from angarium.api.exchange import Answer, Call, parse_target
 from angarium.api.handlers import route_table
-from angarium.api.routes import Need, Route, allowed, resolve
+from angarium.api.routes import Need, allowed, resolve
 from angarium.domain.errors import AngariumError
 
 
@@ -29,6 +29,8 @@ class ApiServer:
     ) -> None:
         self._limits = limits or ConnectionLimits()
         self._routes = route_table(context)
+        most = max((route.most_bytes or 0 for route in self._routes), default=0)
+        self._large = LargeBodies(self._limits.body, most, self._limits.body_s)
         self._keys = context.keys
         self._clock = context.clock
         self._listener: Listener | None = None
@@ -90,21 +92,20 @@ class ApiServer:
         credential = None
         if route.need is not Need.NOTHING:
             credential = await authorize(self._keys, token_of(request.headers, target), route.need)
-        body = await self._body_of(request, route) if route.method != "GET" else b""
-        return await route.handler(
-            Call(
-                credential=credential,
-                target=target,
-                parameters=parameters,
-                headers=tuple(request.headers.items()),
-                body=body,
-                caller_ip=_address(request.remote),
-            )
+        call = partial(
+            Call,
+            credential=credential,
+            target=target,
+            parameters=parameters,
+            headers=tuple(request.headers.items()),
+            caller_ip=_address(request.remote),
         )
-
-    async def _body_of(self, request: web.BaseRequest, route: Route) -> bytes:
-        most = route.most_bytes
-        return await read_body(request, self._limits if most is None else replace(self._limits, body=most))
+        if route.most_bytes is None:
+            body = await read_body(request, self._limits) if route.method != "GET" else b""
+            return await route.handler(call(body=body))
+        async with self._large.held(request.content_length if request.can_read_body else 0):
+            body = await read_body(request, replace(self._limits, body=route.most_bytes))
+            return await route.handler(call(body=body))
 
 
 @lru_cache(maxsize=1024)

@@ -9,6 +9,7 @@ MAX_OPAQUE_BYTES = 512
 MAX_LABELS = 100
 
 _NAME = re.compile(r"[A-Za-z0-9._-]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
@@ -24,11 +25,16 @@ def check_name(text: str, field: str) -> None:
 
 
 def check_opaque(text: str, field: str) -> None:
-    """Accept a label, a flow-control key or a deduplication id: 1 … 512 bytes of UTF-8 (contract 4.9)."""
+    """Accept a label, a flow-control key or a deduplication id: 1 … 512 bytes of UTF-8 (contract 4.9).
+
+    Control characters are refused: a header could not carry them, and a list shows them badly.
+    """
     if not text:
         raise InvalidInput(field, "is empty")
     if _SURROGATE.search(text):
         raise InvalidInput(field, "is not valid UTF-8")
+    if _CONTROL.search(text):
+        raise InvalidInput(field, "has a control character")
     size = len(text.encode())
     if size > MAX_OPAQUE_BYTES:
         raise InvalidInput(field, f"is {size} bytes long; at most {MAX_OPAQUE_BYTES} are allowed")

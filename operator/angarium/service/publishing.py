@@ -79,24 +79,22 @@ class Publishing:
         accepted = [answer for answer in answers if isinstance(answer, Acceptance)]
         if sum(len(acceptance.messages) for acceptance in accepted) > len(leased):
             self._dispatch.wake()
-        self._tell(accepted)
+        self._tell(publications, answers)
         return answers
 
-    def _tell(self, accepted: Sequence[Acceptance]) -> None:
-        if not self._observers or not accepted:
+    def _tell(self, publications: Sequence[Publication], answers: Sequence[Acceptance | AngariumError]) -> None:
+        if not self._observers:
             return
-        notices: list[Notice] = [
-            Accepted(message, url)
-            for acceptance in accepted
-            for message, url in zip(acceptance.messages, acceptance.urls, strict=True)
-        ]
-        notices += [
-            MembersMissing(acceptance.messages[0].namespace, acceptance.messages[0].topic or "", acceptance.missing)
-            for acceptance in accepted
-            if acceptance.missing
-        ]
-        for observer in self._observers:
-            observer.notice(notices)
+        notices: list[Notice] = []
+        for publication, answer in zip(publications, answers, strict=True):
+            if isinstance(answer, Acceptance):
+                notices += map(Accepted, answer.messages, answer.urls)
+                if answer.missing:
+                    topic = publication.destination.topic or ""
+                    notices.append(MembersMissing(publication.namespace, topic, answer.missing))
+        if notices:
+            for observer in self._observers:
+                observer.notice(notices)
 
 
 def _portions(publications: Iterable[Publication]) -> Iterator[list[Publication]]:
