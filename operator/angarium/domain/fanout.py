@@ -104,10 +104,20 @@ def url_now(url: str | None, endpoint: Endpoint | None, name: str | None) -> str
 
 
 def lane_of(url: str | None, endpoint: str | None) -> str:
-    """What shares one turn when many messages wait: an Endpoint, or all URLs of one host and port."""
+    """What shares the attempts at once: an Endpoint, or all URLs of one host and port. It has no '#'."""
     if endpoint is not None:
         return f"endpoint/{endpoint}"
     return urlsplit(url or "").netloc.rpartition("@")[2].lower() or "-"
+
+
+def lane_under(url: str | None, endpoint: str | None, flow: str | None) -> str:
+    """What is taken in turn when messages wait: those that share destination and flow-control key.
+
+    Messages under the key of their Endpoint share the lane of those without a key of their own.
+    """
+    lane = lane_of(url, endpoint)
+    own = flow is not None and (endpoint is None or flow != flow_key_of(endpoint))
+    return f"{lane}#{flow}" if own else lane
 
 
 def flow_key_of(endpoint: str) -> str:

@@ -10,6 +10,8 @@ from angarium.domain.declarations import FlowControl
 
 DEFAULT_PERIOD = timedelta(seconds=1)
 MAX_PERIOD = timedelta(days=7)
+CLOCK_SKEW = timedelta(minutes=1)
+"""A window that begins further ahead than this was begun before the clock was set back, and counts no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,4 +121,6 @@ class FlowState:
         return state
 
     def _in_window(self, now: datetime) -> bool:
-        return self.window_start is not None and now < self.window_start + self.period
+        if self.window_start is None:
+            return False
+        return self.window_start - CLOCK_SKEW <= now < self.window_start + self.period

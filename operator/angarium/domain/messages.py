@@ -188,7 +188,8 @@ class Leased:
     """A message handed to the dispatcher: `lease` fences every write of its outcome.
 
     `lane` is what it shares attempts at once with: its Endpoint, or the URLs of its host. `retried` counts the
-    retries already made. `endpoint` is the Endpoint as declared at this instant (None for a URL).
+    retries already made. `endpoint` is the Endpoint as declared at this instant (None for a URL). `gated`: its flow
+    control lets so many be on their way at once, so the end of this one may let another one start.
     """
 
     message: Message
@@ -196,6 +197,7 @@ class Leased:
     lease: int
     lane: str
     endpoint: Endpoint | None = None
+    gated: bool = False
 
     @property
     def size(self) -> int:

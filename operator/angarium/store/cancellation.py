@@ -54,5 +54,4 @@ def _end(
     tx.run(SQL["change"], json_array([row["seq"], state.value, row["retried"], None, now_ms] for row in rows))
     tx.insert(SQL["insert_log"], [entry for row in rows for entry in entries(row)])
     for row in rows:
-        tx.end(row["namespace"], row["run"], state, now)
-        tx.touch_lane(row["lane"])
+        tx.end(row, state, now)

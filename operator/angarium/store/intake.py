@@ -7,7 +7,7 @@ from typing import Any
 
 from angarium.domain.declarations import Endpoint
 from angarium.domain.errors import AngariumError, LimitExceeded, NotFound
-from angarium.domain.fanout import expand, lane_of
+from angarium.domain.fanout import expand, lane_of, lane_under, url_now
 from angarium.domain.messages import (
     Acceptance,
     Leased,
@@ -18,10 +18,13 @@ from angarium.domain.messages import (
     Publication,
 )
 from angarium.domain.ports import Limits
-from angarium.store.catalog import NamespaceCatalog, is_held
+from angarium.store.catalog import NamespaceCatalog, is_held, make_queue
+from angarium.store.deduplication import Deduplication
 from angarium.store.journal import LogRow, log_row
 from angarium.store.room import Room
 from angarium.store.rows import message_row
+from angarium.store.starts import SQL as FLOW_CONTROL
+from angarium.store.starts import effective_key
 from angarium.store.statements import load
 from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Transaction
@@ -48,21 +51,40 @@ class Intake:
         self._room = Room(grant)
         self._catalogs: dict[str, NamespaceCatalog] = {}
         self._held: dict[str, tuple[int, int]] = {}
+        self._passed: set[tuple[str, str]] = set()  # flow-control keys with messages that could not start
         self._seq = self._newest()
         self._messages: list[list[Any]] = []
         self._bodies: list[tuple[int, bytes]] = []
         self._log: list[LogRow] = []
 
-    def take(self, publication: Publication, run: int | None = None) -> Acceptance | NotFound | LimitExceeded:
-        """What became of one publication; an error leaves nothing behind. `run` is the row of its run."""
+    def take(
+        self, publication: Publication, run: int | None = None, *, forced: bool = False
+    ) -> Acceptance | NotFound | LimitExceeded:
+        """What became of one publication; an error leaves nothing behind. `run` is the row of its run.
+
+        `forced`: whatever the tenant's limits are.
+        """
         try:
             acceptance = expand(publication, self._catalog(publication.namespace), self._terms.new_id)
-            self._charge(publication, len(acceptance.messages))
+            fresh = Deduplication(self._tx, publication, self._terms.dedup_window)
+            acceptance = fresh.without_duplicates(acceptance)
+            self._charge(publication.namespace, len(acceptance.messages), len(publication.body), forced=forced)
         except (NotFound, LimitExceeded) as error:
             return error
+        fresh.remember(acceptance)
         for message, url in zip(acceptance.messages, acceptance.urls, strict=True):
             self._add(message, url, run)
         return acceptance
+
+    def take_message(self, message: Message) -> str | LimitExceeded:
+        """Accept a message as it is. Returns the URL that it resolves to; an error leaves nothing behind."""
+        try:
+            self._charge(message.namespace, 1, len(message.body))
+        except LimitExceeded as error:
+            return error
+        url = url_now(message.url, self._endpoint(message), message.endpoint)
+        self._add(message, url, None)
+        return url
 
     def store(self) -> None:
         self._tx.insert(SQL["insert"], self._messages)
@@ -79,25 +101,26 @@ class Intake:
             self._catalogs[namespace] = NamespaceCatalog(self._tx, namespace)
         return self._catalogs[namespace]
 
-    def _charge(self, publication: Publication, count: int) -> None:
+    def _charge(self, namespace: str, count: int, size: int, *, forced: bool = False) -> None:
         """Raises LimitExceeded if the tenant would then hold more than it may."""
-        namespace, limits = publication.namespace, self._terms.limits
+        limits = self._terms.limits
         if namespace not in self._held:
             self._held[namespace] = self._tx.charged(namespace)
         waiting, stored = self._held[namespace]
-        waiting, stored = waiting + count, stored + count * len(publication.body)
-        if waiting > limits.waiting:
+        waiting, stored = waiting + count, stored + count * size
+        if waiting > limits.waiting and count and not forced:
             text = f"namespace {namespace!r} has reached its limit of {limits.waiting} waiting messages"
             raise LimitExceeded(text, limits.waiting)
-        if stored > limits.stored_bytes:
+        if stored > limits.stored_bytes and count and not forced:
             text = f"namespace {namespace!r} has reached its limit of {limits.stored_bytes} stored bytes"
             raise LimitExceeded(text, limits.stored_bytes)
         self._held[namespace] = waiting, stored
-        self._tx.charge(namespace, waiting=count, stored_bytes=count * len(publication.body))
+        self._tx.charge(namespace, waiting=count, stored_bytes=count * size)
 
     def _add(self, message: Message, url: str, run: int | None) -> None:
         self._seq += 1
-        lane = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
+        flow = message.flow_control.key if message.flow_control else None
+        lane = f"{message.namespace}/{lane_under(message.url, message.endpoint, flow)}"
         created_ms = to_ms(message.created_at)
         delayed = message.not_before > message.created_at
         due_ms = due_to_ms(message.not_before) if delayed else created_ms
@@ -106,27 +129,62 @@ class Intake:
         )
         if message.body:
             self._bodies.append((self._seq, message.body))
+        if message.flow_control is not None:
+            self._tx.starts.configure(message.namespace, message.flow_control, message.created_at)
+        queued, joined_ms = (False, None) if message.queue is None else self._join(message, message.queue, delayed)
         row = message_row(self._seq, message, lane, run)
-        if delayed or not self._lease(message, lane):
-            self._tx.touch_lane(lane)
-            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, 0, None])
+        if queued or delayed or not self._lease(message):
+            if not queued:
+                self._tx.touch_lane(lane)
+            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, queued, joined_ms])
             return
         grant = self._room.grant
         assert grant is not None
-        self._messages.append([*row, MessageState.DELIVERING.value, 0, due_ms, 1, grant.owner, grant.until, 0, None])
+        state = MessageState.DELIVERING.value
+        self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, False, joined_ms])
         self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
 
-    def _lease(self, message: Message, lane: str) -> bool:
-        endpoint = None
-        if message.endpoint is not None:
-            declared = self._catalog(message.namespace).endpoint(message.endpoint)
-            if is_held(declared):
-                return False
-            endpoint = declared.spec if declared and isinstance(declared.spec, Endpoint) else None
-        if not self._room.take(lane, len(message.body)):
+    def _join(self, message: Message, queue: str, delayed: bool) -> tuple[bool, int]:
+        """Whether the message waits for a place in its queue, and since when it is in it."""
+        namespace, now = message.namespace, message.created_at
+        if not self._tx.places.declared(namespace, queue, now):
+            make_queue(self._tx, namespace, queue, now)
+            self._tx.places.refresh([(namespace, queue)], now)
+        return self._tx.places.join(namespace, queue, now, message.not_before if delayed else None)
+
+    def _endpoint(self, message: Message) -> Endpoint | None:
+        declared = self._catalog(message.namespace).endpoint(message.endpoint) if message.endpoint else None
+        return declared.spec if declared and isinstance(declared.spec, Endpoint) else None
+
+    def _lease(self, message: Message) -> bool:
+        """Whether it goes out at once, because nothing holds it back and there is room."""
+        if message.endpoint is not None and is_held(self._catalog(message.namespace).endpoint(message.endpoint)):
             return False
-        self.leased.append(Leased(message, 0, 1, lane, endpoint))
+        flow = effective_key(message.flow_control.key if message.flow_control else None, message.endpoint)
+        if flow is not None and not self._may_start(message, flow):
+            return False
+        destination = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
+        if not self._room.take(destination, len(message.body)):
+            self._passed.add((message.namespace, flow or ""))
+            return False
+        self._tx.starts.start(message.namespace, flow, message.created_at)
+        gated = self._tx.starts.gates(message.namespace, flow)
+        self.leased.append(Leased(message, 0, 1, destination, self._endpoint(message), gated))
         return True
+
+    def _may_start(self, message: Message, flow: str) -> bool:
+        """Whether its flow control lets it start: not before those who wait already."""
+        key, starts, now = (message.namespace, flow), self._tx.starts, message.created_at
+        if not starts.limits(*key):
+            return True
+        if key in self._passed or not starts.open(*key, now) or self._somebody_waits(*key, now):
+            self._passed.add(key)
+            return False
+        return True
+
+    def _somebody_waits(self, namespace: str, flow: str, now: datetime) -> bool:
+        sql = FLOW_CONTROL["somebody_waits"]
+        return self._tx.row(sql, namespace=namespace, key=flow, now=to_ms(now)) is not None
 
 
 def accept(

@@ -5,17 +5,30 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from heapq import merge
+from typing import NamedTuple
 
-from angarium.domain.fanout import url_now
+from angarium.domain.fanout import lane_of, url_now
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
+from angarium.store import queues
 from angarium.store.intake import SQL
 from angarium.store.journal import log_row
+from angarium.store.places import SQL as QUEUES
 from angarium.store.room import Room
 from angarium.store.rows import endpoint_of, message_of
+from angarium.store.starts import SKEW_MS, effective_key
+from angarium.store.starts import SQL as FLOW_CONTROL
 from angarium.store.times import from_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
-_Due = tuple[int, int, str, int]  # due, seq, lane, size: in this order the oldest comes first
+
+class _Due(NamedTuple):
+    """A message that may be leased: in this order the oldest comes first."""
+
+    due_ms: int
+    seq: int
+    size: int
+    destination: str
+    flow: str | None
 
 
 class Turns:
@@ -34,27 +47,41 @@ class Turns:
 
 def claim(tx: Transaction, grant: LeaseGrant, now: datetime, monotonic: float, turns: Turns) -> Claim:
     _give_back(tx, tx.rows(SQL["expired"], owner=grant.owner, now=monotonic))
+    queues.let_join(tx, now)
     tx.settle()
     room = Room(grant)
     seqs = _choose(tx, room, grant, now, turns)
     leased = _lease(tx, seqs, grant, now) if seqs else []
     tx.settle()
-    row = tx.row(SQL["next_due"], now=to_ms(now))
-    next_due = from_ms(row["due_ms"]) if row else None
-    return Claim(tuple(leased), next_due, frozenset(room.full_lanes), room.lacking)
+    return Claim(tuple(leased), _next_due(tx, now), frozenset(room.full_lanes), room.lacking)
+
+
+def _next_due(tx: Transaction, now: datetime) -> datetime | None:
+    """When a message becomes due, a window lets one start, or the delay of one ends that a queue has a place for."""
+    sources = (SQL["next_due"], FLOW_CONTROL["next_open"], QUEUES["next_joining"])
+    rows = [tx.row(sql, now=to_ms(now)) for sql in sources]
+    return from_ms(min(row[0] for row in rows if row)) if any(rows) else None
 
 
 def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns: Turns) -> list[int]:
-    """Due messages: one of each tenant in turn, a tenant's oldest first, as long as lanes and grant have room."""
-    lanes: defaultdict[str, list[str]] = defaultdict(list)
-    for row in tx.rows(SQL["due_lanes"], now=to_ms(now), closed=json_array(grant.closed_lanes)):
-        lanes[row["namespace"]].append(row["lane"])
+    """Due messages: one of each tenant in turn, a tenant's oldest first.
+
+    As long as lanes and grant have room and flow control lets them start.
+    """
+    lanes: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in tx.rows(SQL["due_lanes"], now=to_ms(now), closed=json_array(grant.closed_lanes), skew=SKEW_MS):
+        lanes[row["namespace"]].append(row)
     page = min(grant.lane_room, 1 + grant.room // max(1, sum(map(len, lanes.values()))))
 
-    def due(lane: str) -> Iterator[_Due]:
+    def due(lane: Row) -> Iterator[_Due]:
         # Cut off here: a lane's backlog is not to be read past what the lane may take.
         backlog = _due(tx, lane, now, page)
-        while room.opens(lane) and (found := next(backlog, None)) and room.opens(lane, found[-1]):
+        while (
+            room.opens(lane["destination"])
+            and tx.starts.open(lane["namespace"], lane["flow"], now)
+            and (found := next(backlog, None))
+            and room.opens(lane["destination"], found.size)
+        ):
             yield found
 
     waiting = {namespace: merge(*map(due, lanes[namespace][: grant.room])) for namespace in turns.order(lanes)}
@@ -66,18 +93,19 @@ def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns
             found = next(waiting[namespace], None)
             if found is None:
                 del waiting[namespace]
-            elif room.take(*found[2:]):
-                seqs.append(found[1])
+            elif tx.starts.open(namespace, found.flow, now) and room.take(found.destination, found.size):
+                tx.starts.start(namespace, found.flow, now)
+                seqs.append(found.seq)
                 turns.served(namespace)
     return seqs
 
 
-def _due(tx: Transaction, lane: str, now: datetime, page: int) -> Iterator[_Due]:
+def _due(tx: Transaction, lane: Row, now: datetime, page: int) -> Iterator[_Due]:
     """In order, read page by page so that many lanes at once cost little."""
     due_ms, seq = 0, 0
-    while rows := tx.rows(SQL["due_of_lane"], lane=lane, now=to_ms(now), due_ms=due_ms, seq=seq, most=page):
+    while rows := tx.rows(SQL["due_of_lane"], lane=lane["lane"], now=to_ms(now), due_ms=due_ms, seq=seq, most=page):
         for due_ms, seq, size in rows:
-            yield due_ms, seq, lane, size
+            yield _Due(due_ms, seq, size, lane["destination"], lane["flow"])
 
 
 def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetime) -> list[Leased]:
@@ -87,7 +115,9 @@ def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetim
     for row in tx.stream(SQL["leased"], chosen):
         endpoint = endpoint_of(row)
         message = message_of(row)
-        leased.append(Leased(message, row["retried"], row["lease"], row["lane"], endpoint))
+        gated = tx.starts.gates(row["namespace"], effective_key(row["flow"], row["endpoint"]))
+        lane = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
+        leased.append(Leased(message, row["retried"], row["lease"], lane, endpoint, gated))
         url = url_now(message.url, endpoint, message.endpoint)
         log.append(log_row(message.namespace, row["seq"], to_ms(now), LogState.ACTIVE, url))
         tx.touch_lane(row["lane"])
@@ -129,4 +159,4 @@ def _give_back(tx: Transaction, rows: Sequence[Row]) -> None:
         return
     tx.run(SQL["unlease"], json_array(row["seq"] for row in rows))
     for row in rows:
-        tx.touch_lane(row["lane"])
+        tx.end_lease(row)

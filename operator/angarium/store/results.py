@@ -48,9 +48,9 @@ class _Ledger:
         end = _ENDS.get(outcome.result)
         if end is not None:
             self._changes.append([row["seq"], end.value, outcome.leased.retried, None, self._now_ms])
-            self._tx.end(outcome.leased.message.namespace, row["run"], end, self._now)
+            self._tx.end(row, end, self._now)
             return
-        self._tx.touch_lane(row["lane"])
+        self._tx.end_lease(row)
         retried = outcome.leased.retried + (outcome.result is Result.RETRY)
         state = MessageState.RETRYING if retried else MessageState.WAITING
         due_ms = due_to_ms(outcome.next_at) if outcome.next_at else self._now_ms

@@ -25,8 +25,8 @@ from angarium.domain.declarations import (
     Topic,
 )
 from angarium.domain.messages import Attempt, Message, Response, Run, Trigger
+from angarium.store.session import Row
 from angarium.store.times import MILLISECOND, from_ms, optional_time, to_ms
-from angarium.store.transaction import Row
 
 _MICROSECOND = timedelta(microseconds=1)
 _SPECS = {

@@ -18,7 +18,7 @@ from angarium.store.statements import file_names, load
 
 # These answer with a whole table, or run on a small one; `some_messages` says itself why it may.
 _MAY_SCAN = {"all", "all_keys", "tenants", "kinds", "oldest_due", "some_messages"}
-_SMALL = {"usage", "u", "ended"}
+_SMALL = {"usage", "u", "ended", "asked"}
 
 
 @pytest.fixture(scope="module")

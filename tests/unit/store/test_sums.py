@@ -40,7 +40,7 @@ RECOUNTS = {
     ),
     "lanes": (
         "SELECT lane, due_ms FROM lanes",
-        "SELECT lane, min(due_ms) FROM messages WHERE state IN ('Waiting', 'Retrying') GROUP BY lane",
+        "SELECT lane, min(due_ms) FROM messages WHERE state IN ('Waiting', 'Retrying') AND queued = 0 GROUP BY lane",
     ),
     "runs": (
         "SELECT seq, pending FROM runs WHERE reason = ''",

@@ -3,7 +3,8 @@ SELECT seq, namespace, name, deleted_ms FROM declared WHERE deleted_ms < ? ORDER
 
 -- name: orphans
 -- Those in flight are left alone: their attempt ends first.
-SELECT m.seq, m.id, m.namespace, m.lane, m.run, m.retried, m.endpoint FROM messages AS m
+SELECT m.seq, m.id, m.namespace, m.run, m.lane, m.queue, m.queued, m.flow, m.endpoint, m.state, m.source, m.retried
+FROM messages AS m
 WHERE m.lane = :lane AND m.state IN ('Waiting', 'Retrying')
 ORDER BY m.due_ms LIMIT :limit;
 

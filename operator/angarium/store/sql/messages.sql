@@ -25,22 +25,33 @@ INSERT INTO dead_letters (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: due_lanes
--- Lanes with a due message that nothing holds back, oldest first.
-SELECT l.lane, l.namespace FROM lanes AS l
+-- Lanes with a due message that nothing holds back, oldest first. A window that is to end later than it can was begun
+-- before the clock was set back.
+SELECT l.lane, l.namespace, l.destination, l.flow FROM lanes AS l
 WHERE l.due_ms <= :now
-    AND l.lane NOT IN (SELECT value FROM json_each(:closed))
+    AND l.destination NOT IN (SELECT value FROM json_each(:closed))
     AND (l.endpoint IS NULL OR EXISTS (
         SELECT 1 FROM declared AS d
         WHERE d.kind = 'Endpoint' AND d.namespace = l.namespace AND d.name = l.endpoint AND d.held = 0
     ))
+    AND (l.flow IS NULL OR NOT EXISTS (
+        SELECT 1 FROM flow_controls AS f
+        WHERE f.namespace = l.namespace AND f.key = l.flow
+            AND (f.opens_ms IS NULL OR f.opens_ms > :now AND f.opens_ms <= :now + f.period_ms + :skew)
+    ))
 ORDER BY l.due_ms;
 
 -- name: next_due
+-- Not those that a flow-control key keeps waiting beyond their due time.
 SELECT l.due_ms FROM lanes AS l
 WHERE l.due_ms > :now
     AND (l.endpoint IS NULL OR EXISTS (
         SELECT 1 FROM declared AS d
         WHERE d.kind = 'Endpoint' AND d.namespace = l.namespace AND d.name = l.endpoint AND d.held = 0
+    ))
+    AND (l.flow IS NULL OR NOT EXISTS (
+        SELECT 1 FROM flow_controls AS f
+        WHERE f.namespace = l.namespace AND f.key = l.flow AND (f.opens_ms IS NULL OR f.opens_ms > l.due_ms)
     ))
 ORDER BY l.due_ms LIMIT 1;
 
@@ -63,10 +74,11 @@ LEFT JOIN declared AS d ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND
 ORDER BY wanted.key;
 
 -- name: expired
-SELECT seq, lane FROM messages WHERE state = 'Delivering' AND owner = :owner AND lease_until < :now;
+SELECT seq, namespace, lane, flow, endpoint FROM messages
+WHERE state = 'Delivering' AND owner = :owner AND lease_until < :now;
 
 -- name: foreign
-SELECT seq, lane FROM messages WHERE state = 'Delivering' AND owner <> :owner;
+SELECT seq, namespace, lane, flow, endpoint FROM messages WHERE state = 'Delivering' AND owner <> :owner;
 
 -- name: unlease
 -- Due at once: the due time has passed, or it would not have been leased.
@@ -75,7 +87,8 @@ WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: held_by_lease
 -- Rows of the parameter: [id, lease].
-SELECT m.id, m.lease, m.seq, m.lane, m.run FROM json_each(?) AS given
+SELECT m.id, m.lease, m.seq, m.namespace, m.run, m.lane, m.queue, m.queued, m.flow, m.endpoint, m.state, m.source
+FROM json_each(?) AS given
 CROSS JOIN messages AS m ON m.id = given.value ->> 0
 WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
 
@@ -102,6 +115,7 @@ UPDATE messages SET
     state = given.value ->> 1,
     retried = given.value ->> 2,
     due_ms = coalesce(given.value ->> 3, due_ms),
+    queued = iif(given.value ->> 4 IS NULL, queued, 0),
     finished_ms = given.value ->> 4,
     aging_ms = given.value ->> 4,
     owner = NULL,
@@ -123,6 +137,6 @@ ON CONFLICT (namespace, name) DO UPDATE SET
     duration_us = excluded.duration_us, status = excluded.status, error = excluded.error;
 
 -- name: live_of_run
-SELECT m.seq, m.id, m.namespace, m.lane, m.run, m.retried, m.url, m.endpoint
+SELECT m.seq, m.id, m.namespace, m.run, m.lane, m.queue, m.queued, m.flow, m.endpoint, m.state, m.source, m.retried, m.url
 FROM messages AS m
 WHERE m.run = ? AND m.finished_ms IS NULL ORDER BY m.seq;

@@ -13,7 +13,9 @@ DELETE FROM lanes WHERE lane IN (SELECT value FROM json_each(?));
 
 -- name: sum_lanes
 INSERT INTO lanes (lane, namespace, destination, endpoint, flow, due_ms)
-SELECT m.lane, m.namespace, m.lane, m.endpoint, m.flow, m.due_ms
+-- '#' parts the destination from the flow-control key (domain/fanout.py).
+SELECT m.lane, m.namespace, substr(m.lane, 1, instr(m.lane || '#', '#') - 1), m.endpoint,
+    coalesce(m.flow, 'endpoint/' || m.endpoint), m.due_ms
 FROM json_each(?) AS touched
 CROSS JOIN messages AS m ON m.seq = (
     SELECT seq FROM messages
