@@ -45,6 +45,14 @@ class DispatchSettings:
     settling: timedelta = timedelta(seconds=5)
 
 
+def frees(outcome: Outcome) -> bool:
+    """Whether others may be claimable once this is recorded: next in its queue or its flow control, or callbacks."""
+    leased, message = outcome.leased, outcome.leased.message
+    if leased.gated or message.callback or message.failure_callback:
+        return True
+    return outcome.next_at is None and (message.queue is not None or message.source is not None)
+
+
 class Dispatcher:
     """Implements `domain.ports.Dispatch` and `Alarm`. `owner` names this process's leases, new at each start.
 
@@ -217,7 +225,9 @@ class Dispatcher:
             self.wake()
 
     def _wake_for(self, outcome: Outcome) -> None:
-        """Claim in time for a retry that is due before the next poll."""
+        """Claim what the outcome may have set free, and in time for a retry that is due before the next poll."""
+        if frees(outcome):
+            self.wake()
         if outcome.next_at is None:
             return
         wait = outcome.next_at - self._clock.now()

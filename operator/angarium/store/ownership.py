@@ -11,7 +11,7 @@ from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Queu
 from angarium.domain.errors import OwnedByResource, QuotaReached
 from angarium.domain.ports import Applied, Change
 from angarium.domain.views import HistoryFilter
-from angarium.store import timetable
+from angarium.store import flow_control, queues, timetable
 from angarium.store.cancellation import cancel
 from angarium.store.catalog import SQL, api_object, api_uid, declared, key_of, put
 from angarium.store.rows import declared_of
@@ -87,6 +87,10 @@ def _write(tx: Transaction, declared: Declared, before: Declared | None, now: da
     match ref.kind:
         case Kind.SCHEDULE:
             timetable.adjust(tx, declared, before, now)
+        case Kind.QUEUE:
+            queues.adjust(tx, ref, now)
+        case Kind.ENDPOINT:
+            flow_control.adjust(tx, declared, now)
         case Kind.TOKEN:
             if before and before.uid != declared.uid:
                 tx.run(CREDENTIALS["revoke"], ref.namespace, ref.name)
@@ -119,6 +123,8 @@ def _end(tx: Transaction, ref: ObjectRef, now: datetime) -> None:
 def _delete(tx: Transaction, ref: ObjectRef, row: Row, now: datetime) -> None:
     tx.run(SQL["forget_mentions"], *key_of(ref))
     tx.run(SQL["delete"], row["seq"])
+    if ref.kind is Kind.QUEUE:
+        queues.adjust(tx, ref, now)
     if ref.kind is Kind.SCHEDULE:
         timetable.end(tx, ref, row["uid"])
     if ref.kind is Kind.TOKEN:
