@@ -58,6 +58,12 @@ def test_labels_out_of_bounds(text: str, problem: str) -> None:
         parse_labels(text, "Upstash-Label")
 
 
+@pytest.mark.parametrize("text", ["\x00", "a\nb", "a\tb", "\x7f"])
+def test_an_opaque_text_has_no_control_character(text: str) -> None:
+    with pytest.raises(InvalidInput, match="control character"):
+        check_opaque(text, "Upstash-Deduplication-Id")
+
+
 def test_an_opaque_text_is_not_empty() -> None:
     with pytest.raises(InvalidInput, match="is empty"):
         check_opaque("", "Upstash-Deduplication-Id")

@@ -113,3 +113,14 @@ async def test_close_finishes_what_waits_and_refuses_more() -> None:
     assert [caller.result() for caller in callers] == [2, 4, 6]
     with pytest.raises(RuntimeError, match="closed"):
         await group.put(4)
+
+
+async def test_many_keep_their_order_and_their_errors() -> None:
+    flushes = Flushes()
+    group: Group[int, int] = Group(flushes, most=3)
+    answers = await group.put_many([1, -1, 2, 3, 4])
+    assert [answer if isinstance(answer, int) else type(answer) for answer in answers] == [2, NotFound, 4, 6, 8]
+    assert flushes.batches == [[1, -1, 2], [3, 4]]
+    assert await group.put_many([]) == []
+    with pytest.raises(ValueError, match="unlucky"):
+        await group.put_many([1, 13])

@@ -1,7 +1,7 @@
 """Publishing: one transaction for what waits together, leases handed on, and an orderly end."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +14,7 @@ from angarium.domain.errors import AngariumError, NotFound, StoreFull
 from angarium.domain.fanout import expand
 from angarium.domain.messages import Acceptance, Leased, LeaseGrant, Publication
 from angarium.domain.notices import Accepted, MembersMissing
-from angarium.service.publishing import TOPIC_ROOM, Draining, Publishing
+from angarium.service.publishing import MOST_AT_ONCE, MOST_BYTES_AT_ONCE, TOPIC_ROOM, Draining, Publishing
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -95,7 +95,8 @@ class LeavingOut(Accepting):
     async def accept(
         self, publications: Sequence[Publication], grant: LeaseGrant
     ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
-        answers, leased = await super().accept(publications, grant)
+        to_urls = [replace(one, destination=Destination(url="https://e.test/")) for one in publications]
+        answers, leased = await super().accept(to_urls, grant)
         accepted = [answer for answer in answers if isinstance(answer, Acceptance)]
         of_topic = [(replace(one.messages[0], topic="orders"),) for one in accepted]
         return [Acceptance(messages, ("https://e.test/",), ("audit",)) for messages in of_topic], leased
@@ -103,7 +104,8 @@ class LeavingOut(Accepting):
 
 async def test_members_that_do_not_exist_are_told() -> None:
     watcher = Watcher()
-    await publishing(LeavingOut(), Dispatch(room=1), watcher).publish(to_url(1))
+    service = publishing(LeavingOut(), Dispatch(room=1), watcher)
+    await service.publish(replace(to_url(1), destination=Destination(topic="orders")))
     accepted, missing = watcher.notices
     assert isinstance(accepted, Accepted)
     assert missing == MembersMissing("shop", "orders", ("audit",))
@@ -131,3 +133,63 @@ async def test_closing_stores_what_was_taken_and_takes_no_more() -> None:
     with pytest.raises(Draining, match="try again"):
         await service.publish(to_url(2))
     assert len(store.calls) == 1
+
+
+async def test_many_are_stored_in_their_order_in_few_transactions() -> None:
+    store, dispatch, watcher = Accepting(), Dispatch(room=100), Watcher()
+    count = 2 * MOST_AT_ONCE + 1
+    answers = await publishing(store, dispatch, watcher).publish_many(map(to_url, range(count)))
+    assert [answer.urls for answer in answers if isinstance(answer, Acceptance)] == [
+        (f"https://e.test/{number}",) for number in range(count)
+    ]
+    assert [len(call) for call in store.calls] == [MOST_AT_ONCE, MOST_AT_ONCE, 1]
+    assert len(watcher.notices) == count
+
+
+async def test_large_bodies_among_many_share_a_transaction_with_few() -> None:
+    store, dispatch = Accepting(), Dispatch()
+    body = b"x" * (MOST_BYTES_AT_ONCE // 2)
+    await publishing(store, dispatch, Watcher()).publish_many(replace(to_url(n), body=body) for n in range(5))
+    assert [len(call) for call in store.calls] == [2, 2, 1]
+
+
+async def test_many_are_asked_for_as_they_are_stored_and_others_come_between() -> None:
+    store, made = Accepting(), []
+
+    def publications() -> Iterator[Publication]:
+        for number in range(MOST_AT_ONCE + 5):
+            made.append(number)
+            yield to_url(number)
+
+    service = publishing(store, Dispatch(), Watcher())
+    many = asyncio.create_task(service.publish_many(publications()))
+    await asyncio.sleep(0)
+    assert len(made) == MOST_AT_ONCE
+    await service.publish(to_url(9999))
+    assert not many.done()
+    await many
+    assert [call[0].destination.url for call in store.calls][1] == "https://e.test/9999"
+
+
+async def test_one_of_many_that_is_refused_stops_no_other() -> None:
+    service = publishing(Accepting(), Dispatch(), Watcher())
+    answers = await service.publish_many([to_url(1), to_topic("t"), to_url(2)])
+    assert [type(answer) for answer in answers] == [Acceptance, NotFound, Acceptance]
+
+
+async def test_many_find_a_failing_store_and_an_end() -> None:
+    store = Accepting()
+    service = publishing(store, Dispatch(), Watcher())
+    store.failure = StoreFull("the disk is full")
+    assert [type(answer) for answer in await service.publish_many([to_url(1), to_url(2)])] == [StoreFull, StoreFull]
+    store.failure = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        await service.publish_many([to_url(1)])
+    store.failure = None
+    many = asyncio.create_task(service.publish_many(map(to_url, range(MOST_AT_ONCE + 1))))
+    await asyncio.sleep(0)
+    await service.close()
+    answers = await many
+    assert [type(answer) for answer in answers] == [Acceptance] * MOST_AT_ONCE + [Draining]
+    with pytest.raises(Draining):
+        await service.publish_many([to_url(1)])
