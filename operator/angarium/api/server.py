@@ -28,8 +28,8 @@ class ApiServer:
         limits: ConnectionLimits | None = None,
     ) -> None:
         self._limits = limits or ConnectionLimits()
-        self._routes = route_table(context)
-        most = max((route.most_bytes or 0 for route in self._routes), default=0)
+        self.routes = route_table(context)
+        most = max((route.most_bytes or 0 for route in self.routes), default=0)
         self._large = LargeBodies(self._limits.body, most, self._limits.body_s)
         self._keys = context.keys
         self._clock = context.clock
@@ -87,8 +87,8 @@ class ApiServer:
     async def _call(self, request: web.BaseRequest) -> Answer:
         target = parse_target(request.raw_path)
         if request.method == "OPTIONS":
-            return Answer(status=204, headers={"Allow": allowed(self._routes, target.path)})
-        route, parameters = resolve(self._routes, request.method, target.path)
+            return Answer(status=204, headers={"Allow": allowed(self.routes, target.path)})
+        route, parameters = resolve(self.routes, request.method, target.path)
         credential = None
         if route.need is not Need.NOTHING:
             credential = await authorize(self._keys, token_of(request.headers, target), route.need)
