@@ -21,6 +21,7 @@ from angarium.domain.ports import Limits
 from angarium.store.catalog import NamespaceCatalog, is_held, make_queue
 from angarium.store.deduplication import Deduplication
 from angarium.store.journal import LogRow, log_row
+from angarium.store.places import NO_QUEUE, Joined
 from angarium.store.room import Room
 from angarium.store.rows import message_row
 from angarium.store.starts import SQL as FLOW_CONTROL
@@ -131,21 +132,21 @@ class Intake:
             self._bodies.append((self._seq, message.body))
         if message.flow_control is not None:
             self._tx.starts.configure(message.namespace, message.flow_control, message.created_at)
-        queued, joined_ms = (False, None) if message.queue is None else self._join(message, message.queue, delayed)
+        joined = NO_QUEUE if message.queue is None else self._join(message, message.queue, delayed)
         row = message_row(self._seq, message, lane, run)
-        if queued or delayed or not self._lease(message):
-            if not queued:
+        if delayed or not joined.alone or not self._lease(message):
+            if not joined.queued:
                 self._tx.touch_lane(lane)
-            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, queued, joined_ms])
+            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, *joined[:2]])
             return
         grant = self._room.grant
         assert grant is not None
         state = MessageState.DELIVERING.value
-        self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, False, joined_ms])
+        self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, *joined[:2]])
         self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
 
-    def _join(self, message: Message, queue: str, delayed: bool) -> tuple[bool, int]:
-        """Whether the message waits for a place in its queue, and since when it is in it."""
+    def _join(self, message: Message, queue: str, delayed: bool) -> Joined:
+        """Into its queue, which is made if there is none."""
         namespace, now = message.namespace, message.created_at
         if not self._tx.places.declared(namespace, queue, now):
             make_queue(self._tx, namespace, queue, now)

@@ -6,6 +6,7 @@ Operations only say what they changed; `settle` lets in whom there is room for a
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from angarium.domain.declarations import Kind, Queue
 from angarium.domain.messages import MessageState
@@ -46,6 +47,20 @@ class _Line:
         return max(self.now_ms, self.tail_ms)
 
 
+class Joined(NamedTuple):
+    """How a message got into its queue: whether it waits for a place (else it has one), and since when it is there.
+
+    `alone`: nobody else has a place, so nobody who came before can be overtaken.
+    """
+
+    queued: bool
+    joined_ms: int | None
+    alone: bool = False
+
+
+NO_QUEUE = Joined(queued=False, joined_ms=None, alone=True)
+
+
 class Places:
     """The queues that one operation works with. `settle` returns the lanes that messages were let into."""
 
@@ -59,23 +74,20 @@ class Places:
         """Whether the queue exists; without, it has the settings of a new one."""
         return self._line((namespace, queue), to_ms(now)).declared
 
-    def join(self, namespace: str, queue: str, now: datetime, not_before: datetime | None) -> tuple[bool, int]:
-        """A new message. Whether it waits for a place, and since when it counts as in the queue (ms).
-
-        `not_before`: a delayed message joins then. Everybody else joins now, behind those who did before.
-        """
+    def join(self, namespace: str, queue: str, now: datetime, not_before: datetime | None) -> Joined:
+        """A new message. `not_before`: a delayed one joins then; everybody else now, behind those who did before."""
         line = self._line((namespace, queue), to_ms(now))
         line.lag += 1
         if not_before is not None:
             line.stale = True
-            return True, due_to_ms(not_before)
+            return Joined(True, due_to_ms(not_before))
         line.tail_ms = line.joined_ms
         if line.next_ms is not None and line.next_ms <= line.joined_ms:
             line.stale = True  # somebody's delay is over, so he is next
         if line.stale or not line.free:
-            return True, line.tail_ms
+            return Joined(True, line.tail_ms)
         line.active += 1
-        return False, line.tail_ms
+        return Joined(False, line.tail_ms, alone=line.active == 1)
 
     def end(self, row: Row, state: MessageState, now: datetime) -> None:
         """A message has ended; the row is as it was before (columns as for `Transaction.end`)."""
