@@ -42,6 +42,7 @@ from angarium.service.dead_letters import DeadLetters
 from angarium.service.flow_control import FlowControls
 from angarium.service.keys import Keys
 from angarium.service.messages import Messages
+from angarium.service.objects import Objects, Quotas
 from angarium.service.publishing import Publishing
 from angarium.settings import Networks, Settings
 from angarium.store import open_store
@@ -128,6 +129,7 @@ class DeliveryPlane:
             messages=Messages(store, [self.dispatcher.bindings, self.dispatcher], clock),
             dead_letters=DeadLetters(store, self.dispatcher, observers, clock),
             flow_controls=FlowControls(store, self.dispatcher, clock),
+            objects=Objects(store, observers, self.alarms, clock, quotas_of(settings)),
             store=store,
             keys=base.keys,
             clock=clock,
@@ -277,6 +279,12 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
                 tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
                 await plane.run(stop_signal(), files.run, tokens.run)
     return 0
+
+
+def quotas_of(settings: Settings) -> Quotas:
+    """What one tenant may make over the API."""
+    most = {Kind.QUEUE: settings.max_queues, Kind.SCHEDULE: settings.max_schedules, Kind.TOPIC: settings.max_topics}
+    return Quotas(most)
 
 
 def shown_host(host: str) -> str:

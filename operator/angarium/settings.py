@@ -173,6 +173,15 @@ class Settings:
     bytes_limit: int = _setting(
         10 * 2**30, _integer(1, 10**15), "The most bytes of stored bodies and responses of one namespace.", "BYTES"
     )
+    max_queues: int = _setting(
+        1_000, _integer(0, 10**6), "The most queues that one namespace may make over the API.", "NUMBER"
+    )
+    max_schedules: int = _setting(
+        1_000, _integer(0, 10**6), "The most schedules that one namespace may make over the API.", "NUMBER"
+    )
+    max_topics: int = _setting(
+        1_000, _integer(0, 10**6), "The most URL groups that one namespace may make over the API.", "NUMBER"
+    )
     drain: timedelta = _setting(
         timedelta(seconds=30), _duration, "How long attempts may finish when the program is told to end.", "DURATION"
     )

@@ -24,6 +24,7 @@ from angarium.service.dead_letters import DeadLetters
 from angarium.service.flow_control import FlowControls
 from angarium.service.keys import Keys
 from angarium.service.messages import Messages
+from angarium.service.objects import Objects, Quotas
 from angarium.service.publishing import Publishing
 
 NAMESPACE = "shop"
@@ -213,6 +214,7 @@ async def serving(
     *,
     limits: ConnectionLimits | None = None,
     option_limits: OptionLimits | None = None,
+    quotas: Quotas | None = None,
     host: str = "127.0.0.1",
     port: int = 0,
 ) -> AsyncIterator[Api]:
@@ -231,6 +233,7 @@ async def serving(
         messages=Messages(store, [dispatch], clock),
         dead_letters=DeadLetters(store, dispatch, [watcher], clock),
         flow_controls=FlowControls(store, dispatch, clock),
+        objects=Objects(store, [watcher], [dispatch], clock, quotas),
         store=store,
         keys=Keys(store, os.urandom, [watcher]),
         clock=clock,

@@ -9,6 +9,7 @@ from angarium.domain.ports import Clock, Store
 from angarium.service.dead_letters import DeadLetters
 from angarium.service.flow_control import FlowControls
 from angarium.service.messages import Messages
+from angarium.service.objects import Objects
 from angarium.service.publishing import Publishing
 
 
@@ -23,6 +24,7 @@ class Context:
     messages: Messages
     dead_letters: DeadLetters
     flow_controls: FlowControls
+    objects: Objects
     store: Store
     keys: KeyRing
     clock: Clock

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from angarium.api.exchange import Answer
-from angarium.domain.errors import AngariumError, Conflict, InvalidInput, LimitExceeded, NotFound, StoreError
+from angarium.domain.errors import (
+    AngariumError,
+    Conflict,
+    InvalidInput,
+    LimitExceeded,
+    NotFound,
+    QuotaReached,
+    StoreError,
+)
 from angarium.service.publishing import Draining
 
 LIMIT_RETRY_AFTER = timedelta(seconds=30)
@@ -41,6 +49,8 @@ def answer_of(error: AngariumError, now: datetime) -> Answer:
             return Answer({"error": text}, 400)
         case NotFound():
             return Answer({"error": text}, 404)
+        case QuotaReached():
+            return Answer({"error": text}, 412)
         case Conflict():
             return Answer({"error": text}, 409)
         case LimitExceeded(limit=limit):

@@ -18,11 +18,9 @@ SCHEDULE_ID_PREFIX = "scd_"
 
 @dataclass(frozen=True, slots=True)
 class Quotas:
-    """The most objects of a kind that one tenant may make over the API."""
+    """The most objects of a kind that one tenant may make over the API; a kind that is not named has no limit."""
 
-    most: Mapping[Kind, int] = field(
-        default_factory=lambda: {Kind.QUEUE: 1_000, Kind.SCHEDULE: 1_000, Kind.TOPIC: 1_000}
-    )
+    most: Mapping[Kind, int] = field(default_factory=dict)
 
 
 class Objects:

@@ -9,6 +9,9 @@ from angarium.api.handlers.keys import KeyHandlers
 from angarium.api.handlers.messages import MessageHandlers
 from angarium.api.handlers.openapi import OpenApiHandlers
 from angarium.api.handlers.publishing import PublishingHandlers
+from angarium.api.handlers.queues import QueueHandlers
+from angarium.api.handlers.schedules import ScheduleHandlers
+from angarium.api.handlers.topics import TopicHandlers
 from angarium.api.routes import Route
 
 
@@ -20,6 +23,9 @@ def route_table(context: Context) -> tuple[Route, ...]:
         *MessageHandlers(context).routes(),
         *HistoryHandlers(context).routes(),
         *DeadLetterHandlers(context).routes(),
+        *QueueHandlers(context).routes(),
+        *ScheduleHandlers(context).routes(),
+        *TopicHandlers(context).routes(),
         *FlowControlHandlers(context).routes(),
         *KeyHandlers(context).routes(),
         *OpenApiHandlers().routes(),

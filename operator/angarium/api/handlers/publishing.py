@@ -1,15 +1,12 @@
 """Publish and enqueue (contract 8.1)."""
 
 from angarium.api import wire
-from angarium.api.auth import demand
 from angarium.api.context import Context
-from angarium.api.defaults import default_headers
-from angarium.api.destination import parse_destination
 from angarium.api.exchange import Answer, Call
-from angarium.api.options import Lines, read_options
+from angarium.api.handlers.schedules import create
 from angarium.api.publications import publication_of
+from angarium.api.requests import read_request
 from angarium.api.routes import Need, Route
-from angarium.domain.errors import InvalidInput
 from angarium.domain.names import check_name
 
 
@@ -38,24 +35,11 @@ class PublishingHandlers:
     async def _send(self, call: Call, queue: str | None) -> Answer:
         context = self._context
         now = context.clock.now()
-        destination = parse_destination(call.parameters["destination"], call.target, context.policy)
-        defaults: Lines = ()
-        if destination.topic is not None:
-            found = await default_headers(context.store, call.namespace, [destination])
-            defaults = found.get(destination.topic, ())
-        options = read_options(
-            call.headers,
-            call.target.options(),
-            now,
-            context.limits,
-            defaults=defaults,
-            forward_authorization=call.target.has_token(),
-        )
+        destination, options = await read_request(context, call, now)
         if queue is not None:
             options = options.into(queue)
         if options.cron is not None:
-            demand(call.caller, Need.WRITE)
-            raise InvalidInput("Upstash-Cron", "is not supported by this version of Angarium; leave it out")
+            return await create(context, call, destination, options)
         accepted = await context.publishing.publish(publication_of(call, destination, options, call.body, now))
         status = 200 if accepted.messages else 202
         return Answer(wire.acceptance(accepted, group=destination.topic is not None), status)
