@@ -95,6 +95,18 @@ def timed(text: str) -> str:
     return f"{{destination: {{topicRef: {{name: orders}}}}, {text}}}"
 
 
+def flow(limits: str) -> str:
+    return hourly(f"flowControl: {limits}")
+
+
+def reported_to(callback: str) -> str:
+    return hourly(f"callback: {callback}")
+
+
+def redacted(redact: str) -> str:
+    return hourly(f"redact: {redact}")
+
+
 def sent_to(destination: str) -> str:
     return f"{{every: 1h, destination: {destination}}}"
 
@@ -108,6 +120,7 @@ headers:
 - {name: Authorization, valueFrom: {secretKeyRef: {name: billing-auth, key: header.txt}}}
 timeout: 1h30m
 retry: {limit: 0, delay: "pow(2, retried) * 1000"}
+flowControl: {rate: 10, period: 1m, parallelism: 5}
 tls: {caSecretRef: {name: ca}, clientCertificateSecretRef: {name: client}, serverName: billing.internal}
 suspend: true
 """
@@ -137,6 +150,18 @@ retry: {limit: 100}
 body: {json: {report: daily, pages: [1, 2.5, {last: true}]}}
 contentType: application/cloudevents+json; charset=utf-8
 labels: [daily, "two words"]
+flowControl: {key: warehouse, rate: 1, period: 7d, parallelism: 1000000000}
+queueRef: {name: reports}
+callback:
+  endpointRef: {name: audit}
+  method: PUT
+  headers:
+  - {name: X-Team, value: pay}
+  - {name: Authorization, valueFrom: {secretKeyRef: {name: audit-auth, key: header}}}
+  timeout: 30s
+  retry: {limit: 0, delay: "1000"}
+failureCallback: {url: "https://alerts.shop.svc/failed?to=on-call"}
+redact: {body: true, headers: [Authorization, x-secret]}
 historyLimit: 0
 """
 
@@ -150,6 +175,7 @@ MACROS = ("@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@
 endpoint: Callable[..., Case] = partial(Case, "Endpoint")
 topic: Callable[..., Case] = partial(Case, "Topic")
 schedule: Callable[..., Case] = partial(Case, "Schedule")
+queue: Callable[..., Case] = partial(Case, "Queue")
 token: Callable[..., Case] = partial(Case, "Token")
 
 ENDPOINTS = (
@@ -222,7 +248,29 @@ ENDPOINTS = (
         also("tls: {caSecretRef: {name: Ca}}"),
         breaks("spec.tls.caSecretRef.name", "pattern"),
     ),
-    endpoint("flowControl", also("flowControl: {rate: 10}"), breaks("spec.flowControl", UNKNOWN)),
+    endpoint("a rate alone", also("flowControl: {rate: 10}")),
+    endpoint("a parallelism alone", also("flowControl: {parallelism: 1}")),
+    endpoint("no limits", also("flowControl: {}"), says("spec.flowControl", "needs rate, parallelism or both")),
+    endpoint(
+        "a period without rate",
+        also("flowControl: {parallelism: 2, period: 1s}"),
+        says("spec.flowControl.period", "goes with rate only"),
+    ),
+    endpoint("a rate of nothing", also("flowControl: {rate: 0}"), breaks("spec.flowControl.rate", "minimum")),
+    endpoint("a rate beyond all", also("flowControl: {rate: 1000000001}"), breaks("spec.flowControl.rate", "maximum")),
+    endpoint("a rate in words", also("flowControl: {rate: '10/s'}"), breaks("spec.flowControl.rate", "type")),
+    endpoint(
+        "a parallelism of nothing",
+        also("flowControl: {parallelism: 0}"),
+        breaks("spec.flowControl.parallelism", "minimum"),
+    ),
+    endpoint(
+        "a period without unit",
+        also("flowControl: {rate: 1, period: '60'}"),
+        says("spec.flowControl.period", "whole numbers with a unit"),
+    ),
+    endpoint("a key of its own", also("flowControl: {key: a, rate: 1}"), breaks("spec.flowControl.key", UNKNOWN)),
+    endpoint("a callback", also("callback: {url: 'https://a.test/'}"), breaks("spec.callback", UNKNOWN)),
     endpoint("a misspelt field", also("timeuot: 30s"), breaks("spec.timeuot", UNKNOWN)),
 )
 
@@ -375,10 +423,105 @@ SCHEDULES = (
     ),
     schedule("an empty label", hourly("labels: ['']"), breaks("spec.labels[0]", "minLength")),
     schedule("a label twice", hourly("labels: [a, b, a]"), breaks("spec.labels[2]", DUPLICATE)),
-    *(
-        schedule(f"{field}", hourly(f"{field}: {{}}"), breaks(f"spec.{field}", UNKNOWN))
-        for field in ("queueRef", "flowControl", "callback", "failureCallback", "redact", "tls")
+    schedule("a key of the Schedule's own", flow("{rate: 10, period: 1m}")),
+    schedule("a key with blanks and slashes", flow("{key: 'shops/north sea', parallelism: 3}")),
+    schedule("a key that only begins like ours", flow("{key: 'endpoints/a', parallelism: 3}")),
+    schedule("a key and no limits", flow("{key: a}"), says("spec.flowControl", "needs rate, parallelism or both")),
+    schedule("an empty key", flow("{key: '', rate: 1}"), breaks("spec.flowControl.key", "minLength")),
+    schedule("a long key", flow(f"{{key: '{'k' * 513}', rate: 1}}"), breaks("spec.flowControl.key", "maxLength")),
+    schedule("an Endpoint's key", flow("{key: endpoint/a, rate: 1}"), says("spec.flowControl.key", "choose another")),
+    schedule("a Schedule's key", flow("{key: schedule/a, rate: 1}"), says("spec.flowControl.key", "choose another")),
+    schedule(
+        "a line break in a key", flow(r'{key: "a\n", rate: 1}'), says("spec.flowControl.key", "control characters")
     ),
+    schedule("a rate below one", flow("{rate: -1}"), breaks("spec.flowControl.rate", "minimum")),
+    schedule(
+        "a period with parallelism alone",
+        flow("{parallelism: 1, period: 1s}"),
+        says("spec.flowControl.period", "goes with rate only"),
+    ),
+    schedule("a queue", hourly("queueRef: {name: reports.eu-1}")),
+    schedule("a queue without name", hourly("queueRef: {}"), breaks("spec.queueRef.name", "required")),
+    schedule("a queue by a bad name", hourly("queueRef: {name: My_Queue}"), breaks("spec.queueRef.name", "pattern")),
+    schedule("a queue as text", hourly("queueRef: reports"), breaks("spec.queueRef", "type")),
+    schedule("a callback to an Endpoint", reported_to("{endpointRef: {name: audit}}")),
+    schedule("both callbacks", hourly("callback: {url: 'http://a.test'}, failureCallback: {endpointRef: {name: a}}")),
+    schedule("a callback to nobody", reported_to("{}"), says("spec.callback", "exactly one of url and endpointRef")),
+    schedule(
+        "a callback to two",
+        reported_to("{url: 'http://a.test', endpointRef: {name: a}}"),
+        says("spec.callback", "exactly one of url and endpointRef"),
+    ),
+    schedule(
+        "a callback to a Topic",
+        reported_to("{url: 'http://a.test', topicRef: {name: a}}"),
+        breaks("spec.callback.topicRef", UNKNOWN),
+    ),
+    schedule("a callback at no URL", reported_to("{url: a.test}"), says("spec.callback.url", "must start with http")),
+    schedule(
+        "a callback with a password",
+        reported_to("{url: 'https://me:pw@a.test/'}"),
+        says("spec.callback.url", "must not hold a user name"),
+    ),
+    schedule(
+        "a callback by HEAD",
+        reported_to("{url: 'http://a.test', method: HEAD}"),
+        breaks("spec.callback.method", "enum"),
+    ),
+    schedule(
+        "a callback with a time without unit",
+        reported_to("{url: 'http://a.test', timeout: '30'}"),
+        says("spec.callback.timeout", "with a unit"),
+    ),
+    schedule(
+        "a callback with too many retries",
+        reported_to("{url: 'http://a.test', retry: {limit: 101}}"),
+        breaks("spec.callback.retry.limit", "maximum"),
+    ),
+    schedule(
+        "a content type of a callback",
+        reported_to("{url: 'http://a.test', headers: [{name: content-type, value: text/csv}]}"),
+        says("spec.callback.headers", "always application/json"),
+    ),
+    schedule(
+        "a callback's header without value",
+        reported_to("{url: 'http://a.test', headers: [{name: X-A}]}"),
+        says("spec.callback.headers[0]", "exactly one of value and valueFrom"),
+    ),
+    schedule(
+        "a callback's header in two spellings",
+        reported_to("{url: 'http://a.test', headers: [{name: X-A, value: a}, {name: x-a, value: b}]}"),
+        says("spec.callback.headers", "must name each header once"),
+    ),
+    schedule(
+        "a failure callback to nobody",
+        hourly("failureCallback: {method: PUT}"),
+        says("spec.failureCallback", "exactly one of url and endpointRef"),
+    ),
+    schedule(
+        "a reserved header of a failure callback",
+        hourly("failureCallback: {url: 'http://a.test', headers: [{name: Host, value: a}]}"),
+        says("spec.failureCallback.headers[0].name", "set by Angarium"),
+    ),
+    schedule(
+        "a callback of a callback",
+        reported_to("{url: 'http://a.test', callback: {url: 'http://b.test'}}"),
+        breaks("spec.callback.callback", UNKNOWN),
+    ),
+    schedule("a hidden body", redacted("{body: true}")),
+    schedule("all headers hidden", redacted("{headers: ['*']}")),
+    schedule("nothing hidden", redacted("{}")),
+    schedule(
+        "a hidden header that is none", redacted("{headers: ['X A']}"), says("spec.redact.headers[0]", "header name")
+    ),
+    schedule("a hidden header twice", redacted("{headers: [A, B, A]}"), breaks("spec.redact.headers[2]", DUPLICATE)),
+    schedule("a body hidden in words", redacted("{body: 'yes'}"), breaks("spec.redact.body", "type")),
+    schedule(
+        "33 hidden headers",
+        redacted(f"{{headers: [{', '.join(f'X-{number}' for number in range(33))}]}}"),
+        breaks("spec.redact.headers", "maxItems"),
+    ),
+    schedule("tls", hourly("tls: {}"), breaks("spec.tls", UNKNOWN)),
 )
 
 TOKENS = (
@@ -393,4 +536,18 @@ TOKENS = (
     token("an unknown field", "{scopes: [a]}", breaks("spec.scopes", UNKNOWN)),
 )
 
-CASES = ENDPOINTS + TOPICS + SCHEDULES + TOKENS
+QUEUES = (
+    queue("no spec", ""),
+    queue("nothing chosen", "{}"),
+    queue("every field", "{parallelism: 1000, suspend: true}"),
+    queue("a name with dots", "{}", None, "reports.eu-1"),
+    queue("no places", "{parallelism: 0}", breaks("spec.parallelism", "minimum")),
+    queue("too many places", "{parallelism: 1001}", breaks("spec.parallelism", "maximum")),
+    queue("a half place", "{parallelism: 1.5}", breaks("spec.parallelism", "type")),
+    queue("places in words", "{parallelism: '5'}", breaks("spec.parallelism", "type")),
+    queue("suspended in words", "{suspend: 'yes'}", breaks("spec.suspend", "type")),
+    queue("paused", "{paused: true}", breaks("spec.paused", UNKNOWN)),
+    queue("a destination", "{url: 'https://a.test/'}", breaks("spec.url", UNKNOWN)),
+)
+
+CASES = ENDPOINTS + TOPICS + SCHEDULES + QUEUES + TOKENS

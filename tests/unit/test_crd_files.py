@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 CRDS = Path(__file__).resolve().parents[2] / "crds"
-KINDS = ("endpoints", "topics", "schedules", "tokens")
+KINDS = ("endpoints", "topics", "schedules", "queues", "tokens")
 CEL_FUNCTIONS = {"has", "size", "matches", "startsWith", "contains", "all", "exists", "filter", "map", "timestamp"}
-INHERITED = ("method", "headers", "timeout", "retry")
+INHERITED = ("method", "headers", "timeout", "retry", "flowControl")
+CALLBACKS = ("callback", "failureCallback")
 
 Schema = dict[str, Any]
 
@@ -91,7 +92,12 @@ def test_lists_say_how_they_merge() -> None:
     lists = {path: schema for path, schema in NODES if schema.get("type") == "array"}
     assert all(schema["x-kubernetes-list-type"] in ("map", "set", "atomic") for schema in lists.values())
     named = [path for path, schema in lists.items() if "name" in schema["items"].get("required", ())]
-    assert named == ["endpoints.spec.headers", "topics.spec.endpoints", "schedules.spec.headers"]
+    assert named == [
+        "endpoints.spec.headers",
+        "topics.spec.endpoints",
+        "schedules.spec.headers",
+        *(f"schedules.spec.{name}.headers" for name in CALLBACKS),
+    ]
     assert all(lists[path]["x-kubernetes-list-map-keys"] == ["name"] for path in named)
 
 
@@ -107,19 +113,35 @@ def test_what_is_inherited_has_no_default() -> None:
     assert [path for path, schema in nodes if "default" in schema] == []
 
 
-@pytest.mark.parametrize("field", ["method", "headers", "timeout", "retry"])
+@pytest.mark.parametrize("field", INHERITED)
 def test_a_schedule_overrides_with_the_same_shape(field: str) -> None:
-    endpoint, schedule = (
-        bare(schema_of(plural)["properties"]["spec"]["properties"][field]) for plural in ("endpoints", "schedules")
-    )
+    endpoint, schedule = (bare(spec_of(plural)[field]) for plural in ("endpoints", "schedules"))
     if field == "headers":
         endpoint["x-kubernetes-validations"].insert(0, schedule["x-kubernetes-validations"][0])
+    if field == "flowControl":
+        del schedule["properties"]["key"]
     assert endpoint == schedule
+
+
+@pytest.mark.parametrize("callback", CALLBACKS)
+@pytest.mark.parametrize("field", ["method", "headers", "timeout", "retry"])
+def test_callbacks_are_sent_with_the_same_options(callback: str, field: str) -> None:
+    schedule = spec_of("schedules")
+    ours, options = bare(schedule[field]), bare(schedule[callback]["properties"][field])
+    if field == "headers":
+        for headers in (ours, options):  # each names another place for a Content-Type
+            del headers["x-kubernetes-validations"][0]["message"]
+    assert options == ours
+
+
+def spec_of(plural: str) -> dict[str, Schema]:
+    properties: dict[str, Schema] = schema_of(plural)["properties"]["spec"]["properties"]
+    return properties
 
 
 def test_urls_obey_the_same_rules_everywhere() -> None:
     urls = [bare(schema) for path, schema in NODES if path.endswith(".url")]
-    assert len(urls) == 3
+    assert len(urls) == 5
     assert all(url == urls[0] for url in urls)
 
 

@@ -24,7 +24,7 @@ POLL_S = 0.5
 _REMOVED = " removed"
 
 # What is referred to comes before what refers to it, and goes after it.
-_ORDER = (Kind.ENDPOINT, Kind.TOPIC, Kind.SCHEDULE, Kind.TOKEN)
+_ORDER = (Kind.ENDPOINT, Kind.TOPIC, Kind.QUEUE, Kind.SCHEDULE, Kind.TOKEN)
 
 Change = tuple[Path | None, str]
 """A file, and what became of one of its objects."""

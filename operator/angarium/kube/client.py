@@ -19,7 +19,13 @@ from angarium.resources.manifest import API_VERSION
 
 logger = logging.getLogger(__name__)
 
-PLURALS = {Kind.ENDPOINT: "endpoints", Kind.TOPIC: "topics", Kind.SCHEDULE: "schedules", Kind.TOKEN: "tokens"}
+PLURALS = {
+    Kind.ENDPOINT: "endpoints",
+    Kind.TOPIC: "topics",
+    Kind.SCHEDULE: "schedules",
+    Kind.QUEUE: "queues",
+    Kind.TOKEN: "tokens",
+}
 PAGE_SIZE = 500
 TIMEOUT_S = 15
 MOST_WARNINGS = 100

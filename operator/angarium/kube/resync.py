@@ -18,7 +18,7 @@ from angarium.service.catalog import Catalog
 logger = logging.getLogger(__name__)
 
 # Tokens first: keys and credentials must be known before anything is delivered with them. What refers comes last.
-ORDER = (Kind.TOKEN, Kind.ENDPOINT, Kind.TOPIC, Kind.SCHEDULE)
+ORDER = (Kind.TOKEN, Kind.ENDPOINT, Kind.TOPIC, Kind.QUEUE, Kind.SCHEDULE)
 WATCH_GRACE_S = 5.0
 
 

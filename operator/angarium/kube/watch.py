@@ -1,4 +1,4 @@
-"""The only Kopf in the project: watches the four kinds and hands every event on, unjudged.
+"""The only Kopf in the project: watches every kind and hands every event on, unjudged.
 
 Each run of Kopf has a thread and an event loop of its own, because Kopf ends by cancelling whatever else lives in its
 loop. It writes nothing to objects: no handler here may use anything but `on.event`. See docs/adr/0002.

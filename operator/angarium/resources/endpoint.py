@@ -1,12 +1,13 @@
 """Endpoint: a place to deliver to."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from angarium.domain.declarations import Declared, Endpoint, Tls
 from angarium.domain.destinations import check_url
 from angarium.domain.views import EndpointView
-from angarium.resources import attempts, conditions, options
+from angarium.resources import attempts, conditions, flow_control, options
 from angarium.resources.conditions import Condition, Previous, Problem
 from angarium.resources.fields import Fields
 
@@ -17,7 +18,8 @@ def decode(spec: Fields) -> Endpoint:
     """Raises InvalidInput for what breaks a rule."""
     url = spec.require_text("url")
     check_url(url, spec.at("url"))
-    return Endpoint(url, options.decode(spec), _tls(spec.child("tls")), spec.flag("suspend"))
+    sent = replace(options.decode(spec), flow_control=flow_control.limits(spec))
+    return Endpoint(url, sent, _tls(spec.child("tls")), spec.flag("suspend"))
 
 
 def status(

@@ -40,6 +40,11 @@ _REASONS = {
     "body": "InvalidBody",
     "contentType": "InvalidContentType",
     "labels": "InvalidLabel",
+    "flowControl": "InvalidFlowControl",
+    "parallelism": "InvalidParallelism",
+    "callback": "InvalidCallback",
+    "failureCallback": "InvalidCallback",
+    "redact": "InvalidRedaction",
 }
 
 

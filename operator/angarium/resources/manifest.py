@@ -12,8 +12,8 @@ from typing import Any
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection, Spec
 from angarium.domain.errors import InvalidInput
-from angarium.domain.views import EndpointView, ScheduleView, TokenView, TopicView
-from angarium.resources import endpoint, schedule, token, topic
+from angarium.domain.views import EndpointView, QueueView, ScheduleView, TokenView, TopicView
+from angarium.resources import endpoint, queue, schedule, token, topic
 from angarium.resources.conditions import Previous, Problem
 from angarium.resources.fields import Fields, reason_of
 from angarium.resources.times import parse_time
@@ -24,9 +24,10 @@ API_VERSION = f"{GROUP}/{VERSION}"
 ANNOTATION_PREFIX = f"{GROUP}/"
 RUN_NOW = f"{GROUP}/run-now"
 
-View = EndpointView | TopicView | ScheduleView | TokenView | None
+View = EndpointView | TopicView | ScheduleView | QueueView | TokenView | None
 
 _NEVER_FIRED = ScheduleView(None, None, None, None, 0, False)
+_ALL_DEFAULTS = frozenset((Kind.QUEUE, Kind.TOKEN))  # nothing in their specs is required
 _MAX_GENERATION = 2**63 - 1
 
 
@@ -77,7 +78,8 @@ def status(
             fired = view if isinstance(view, ScheduleView) else _NEVER_FIRED
             return schedule.status(declared, fired, problems, previous, now)
         case Kind.QUEUE:
-            raise NotImplementedError
+            line = view if isinstance(view, QueueView) else QueueView()
+            return queue.status(declared, line, problems, previous, now)
         case Kind.TOKEN:
             secret = view if isinstance(view, TokenView) else None
             return token.status(declared, secret, problems, previous, now)
@@ -85,7 +87,7 @@ def status(
 
 def _spec(whole: Fields, ref: ObjectRef, created_at: datetime) -> Spec | Rejection:
     try:
-        spec = whole.require("spec") if ref.kind is not Kind.TOKEN else whole.child("spec") or Fields({}, "spec")
+        spec = whole.child("spec") or Fields({}, "spec") if ref.kind in _ALL_DEFAULTS else whole.require("spec")
         match ref.kind:
             case Kind.ENDPOINT:
                 return endpoint.decode(spec)
@@ -94,7 +96,7 @@ def _spec(whole: Fields, ref: ObjectRef, created_at: datetime) -> Spec | Rejecti
             case Kind.SCHEDULE:
                 return schedule.decode(spec, ref, created_at)
             case Kind.QUEUE:
-                raise NotImplementedError
+                return queue.decode(spec)
             case Kind.TOKEN:
                 return token.decode(spec, ref.name)
     except InvalidInput as error:

@@ -1,5 +1,6 @@
 """Schedule: when, what, where."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,16 +8,14 @@ from angarium.domain import slots
 from angarium.domain.declarations import (
     ConcurrencyPolicy,
     Declared,
-    Destination,
     MissedRunPolicy,
     ObjectRef,
     Schedule,
     Timing,
 )
-from angarium.domain.destinations import check_url
 from angarium.domain.names import MAX_LABELS, check_opaque
 from angarium.domain.views import ScheduleView
-from angarium.resources import body, conditions, options, runs
+from angarium.resources import body, callback, conditions, destination, flow_control, options, redaction, runs
 from angarium.resources.attempts import clip
 from angarium.resources.conditions import Previous, Problem
 from angarium.resources.fields import Fields
@@ -40,8 +39,8 @@ def decode(spec: Fields, ref: ObjectRef, created_at: datetime) -> Schedule:
     history_limit = spec.integer("historyLimit", 0, MAX_HISTORY)
     return Schedule(
         timing=timing,
-        destination=_destination(spec.require("destination")),
-        options=options.decode(spec),
+        destination=destination.decode(spec.require("destination"), "url", "endpointRef", "topicRef"),
+        options=replace(options.decode(spec), flow_control=flow_control.keyed(spec, ref.name)),
         body=sent.content,
         body_from=sent.source,
         content_type=sent.content_type,
@@ -51,6 +50,10 @@ def decode(spec: Fields, ref: ObjectRef, created_at: datetime) -> Schedule:
         missed_run_policy=spec.choice("missedRunPolicy", MissedRunPolicy) or MissedRunPolicy.RUN_LATEST,
         concurrency_policy=spec.choice("concurrencyPolicy", ConcurrencyPolicy) or ConcurrencyPolicy.ALLOW,
         history_limit=DEFAULT_HISTORY if history_limit is None else history_limit,
+        queue=spec.reference("queueRef"),
+        callback=callback.decode(spec, "callback"),
+        failure_callback=callback.decode(spec, "failureCallback"),
+        redaction=redaction.decode(spec),
     )
 
 
@@ -88,17 +91,6 @@ def _timing(spec: Fields, ref: ObjectRef, created_at: datetime) -> Timing:
         end=spec.time("endTime"),
         jitter=spec.duration("jitter") or timedelta(0),
     )
-
-
-def _destination(destination: Fields) -> Destination:
-    form = destination.one_of("url", "endpointRef", "topicRef")
-    if form == "endpointRef":
-        return Destination(endpoint=destination.reference(form))
-    if form == "topicRef":
-        return Destination(topic=destination.reference(form))
-    url = destination.require_text(form)
-    check_url(url, destination.at(form))
-    return Destination(url=url)
 
 
 def _labels(spec: Fields) -> tuple[str, ...]:

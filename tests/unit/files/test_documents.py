@@ -80,7 +80,7 @@ def test_a_folder_without_manifests_is_named(tmp_path: Path) -> None:
         (b"a: [\n", ":2: "),
         (b"metadata: {}\nkind: Endpoint\n", ":1: apiVersion: is missing"),
         (b"apiVersion: v1\n", ":1: kind: is missing"),
-        (b"apiVersion: angarium.dev/v1alpha1\nkind: Queue\n", ":2: kind: Queue is not known"),
+        (b"apiVersion: angarium.dev/v1alpha1\nkind: Topics\n", ":2: kind: Topics is not known"),
         (b"a: b\nc: \xff\n", ":2: is not UTF-8"),
         (b"#" * (MAX_FILE_BYTES + 1), ": is larger than 4 MiB"),
     ],
