@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.support.fakes import START, FakeClock
 from tests.support.stores import (
+    declared,
     delivered,
     endpoint,
     failed,
@@ -19,12 +20,14 @@ from tests.support.stores import (
     topic,
 )
 
-from angarium.domain.declarations import ConcurrencyPolicy, Destination
+from angarium.domain.declarations import ConcurrencyPolicy, DeliveryOptions, Destination, FlowControl, Kind, Queue
+from angarium.domain.flow_control import Pause, Pin, ResetRate, Unpin
 from angarium.domain.messages import Leased
 from angarium.domain.ports import Limits, Retention
 from angarium.store import SqliteStore, open_store
 
 RETENTION = Retention(timedelta(seconds=30), timedelta(seconds=60), timedelta(seconds=45))
+LIMITS = [None, FlowControl("k", parallelism=2), FlowControl("r", parallelism=1, rate=3)]
 
 RECOUNTS = {
     "usage": (
@@ -39,8 +42,29 @@ RECOUNTS = {
         FROM usage AS u""",
     ),
     "lanes": (
-        "SELECT lane, due_ms FROM lanes",
-        "SELECT lane, min(due_ms) FROM messages WHERE state IN ('Waiting', 'Retrying') AND queued = 0 GROUP BY lane",
+        "SELECT lane, coalesce(flow, '-'), due_ms FROM lanes",
+        """SELECT lane, coalesce(flow, 'endpoint/' || endpoint, '-'), min(due_ms) FROM messages
+        WHERE state IN ('Waiting', 'Retrying') AND queued = 0 GROUP BY lane""",
+    ),
+    "queues": (
+        "SELECT namespace, name, active, lag FROM queues",
+        """SELECT * FROM (
+            SELECT namespace, queue, sum(holding OR (finished_ms IS NULL AND NOT queued)) AS active,
+                sum(finished_ms IS NULL) AS lag
+            FROM messages WHERE queue IS NOT NULL GROUP BY namespace, queue
+        ) WHERE active > 0 OR lag > 0""",
+    ),
+    "callbacks that hold places": (
+        "SELECT m.id FROM messages AS m WHERE m.holding",
+        """SELECT m.id FROM messages AS m WHERE m.holding
+            AND EXISTS (SELECT 1 FROM messages AS c WHERE c.source = m.id AND c.finished_ms IS NULL)""",
+    ),
+    "flow control": (
+        "SELECT namespace, key, active FROM flow_controls",
+        """SELECT f.namespace, f.key, (
+            SELECT count(*) FROM messages AS m WHERE m.namespace = f.namespace AND m.state = 'Delivering'
+                AND coalesce(m.flow, 'endpoint/' || m.endpoint) = f.key
+        ) FROM flow_controls AS f""",
     ),
     "runs": (
         "SELECT seq, pending FROM runs WHERE reason = ''",
@@ -71,7 +95,7 @@ class Actor:
         self._clock.advance(timedelta(seconds=self._chance.randrange(4)))
         action = self._chance.choice(
             [self.publish, self.publish, self.claim, self.record, self.record, self.release, self.declare, self.fire]
-            + [self.delete, self.clean]
+            + [self.delete, self.clean, self.call_back, self.regulate, self.restart]
         )
         await action()
 
@@ -86,6 +110,11 @@ class Actor:
                 created_at=now,
                 not_before=now + delay,
                 body=b"x" * chance.randrange(9),
+                queue=chance.choice([None, None, "mine", "theirs"]),
+                options=DeliveryOptions(
+                    flow_control=chance.choice(LIMITS)
+                ),
+                dedup_key=chance.choice([None, None, bytes([chance.randrange(9)])]),
             )
             for _ in range(chance.randrange(5))
         ]
@@ -100,6 +129,49 @@ class Actor:
         some = [item for item in self._flying if self._chance.random() < 0.6]
         kinds = [delivered, failed, retry, postponed]
         await self._store.record([self._chance.choice(kinds)(item) for item in some], self._clock.now())
+
+    async def call_back(self) -> None:
+        """Somebody reports on what is on its way."""
+        now = self._clock.now()
+        sources = [item.message for item in self._flying[-2:]]
+        many = [publication(namespace=one.namespace, created_at=now, source=one.id) for one in sources]
+        await self._store.accept(many, None)
+
+    async def regulate(self) -> None:
+        """Somebody changes flow control or a queue over the API, and places held for long become free."""
+        chance, now = self._chance, self._clock.now()
+        changes = [Pause(chance.random() < 0.5), Pin(chance.randrange(1, 3)), Unpin(True, True), ResetRate()]
+        key = chance.choice(["k", "r", "endpoint/billing"])
+        await self._store.change_flow_control("shop", key, chance.choice(changes), now)
+        mine = declared(Kind.QUEUE, "mine", Queue(chance.randrange(1, 4), chance.random() < 0.3), fingerprint=str(now))
+        await self._store.apply([mine], now)
+        await self._store.free_places(now - timedelta(seconds=20), now, 1)
+
+    async def restart(self) -> None:
+        """The process died: its leases end."""
+        if self._chance.random() < 0.2:
+            await self._store.void_leases("the next process")
+
+    async def let_go(self) -> None:
+        """Nothing is held back any more."""
+        now = self._clock.now()
+        for key in ("k", "r", "endpoint/billing"):
+            for change in (Pause(False), Unpin(True, True)):
+                await self._store.change_flow_control("shop", key, change, now)
+        await self._store.apply([declared(Kind.QUEUE, "mine", Queue(2), fingerprint="end")], now)
+        await self._store.apply([endpoint(fingerprint="end")], now)
+
+    async def drain(self) -> None:
+        """Deliver what there is, sleeping as long as the store says that there is nothing."""
+        await self._store.void_leases("nobody")
+        for _ in range(2000):
+            now = self._clock.now()
+            claim = await self._store.claim(grant(1000, lane_room=1000, until=self._clock.monotonic() + 30), now)
+            await self._store.record([delivered(item) for item in claim.leased], now)
+            if not claim.leased and claim.next_due is None:
+                return
+            if not claim.leased and claim.next_due:
+                self._clock.advance(claim.next_due - now)
 
     async def release(self) -> None:
         await self._store.release(self._flying[-2:])
@@ -148,6 +220,11 @@ async def test_sums_are_what_a_recount_gives(seed: int) -> None:
     for _ in range(150):
         await actor.act()
     check(store)
+    await actor.let_go()
+    await actor.drain()
+    check(store)
+    stuck = "SELECT id, state, queue, flow, endpoint, queued, due_ms FROM messages WHERE finished_ms IS NULL"
+    assert [tuple(row) for row in store._connection.execute(stuck)] == []
     clock.advance(timedelta(hours=1))
     while await store.purge(RETENTION, clock.now(), 1000):
         pass
