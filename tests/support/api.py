@@ -16,7 +16,17 @@ from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.credentials import Credential, token_hash
-from angarium.domain.declarations import Access, Declared, Endpoint, Kind, ObjectRef, Topic, TopicMember
+from angarium.domain.declarations import (
+    Access,
+    Declared,
+    Endpoint,
+    Kind,
+    ObjectRef,
+    Queue,
+    Schedule,
+    Topic,
+    TopicMember,
+)
 from angarium.domain.messages import Attempt, Leased, LeaseGrant, Outcome, Response, Result
 from angarium.domain.notices import Notice
 from angarium.domain.ports import Store
@@ -189,10 +199,17 @@ class Api:
         assert reply.status == 200, reply.body
         return reply.json
 
-    async def declare(self, *specs: tuple[str, Endpoint | Topic]) -> None:
-        """Declare Endpoints and Topics by name in the tenant's namespace."""
+    async def done(self, method: str, target: str, *headers: tuple[str, str], body: object = b"") -> Any:
+        """A request that succeeds with 200; `body`: bytes, or what becomes JSON. Returns the JSON, None without any."""
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        reply = await self.request(method, target, *headers, body=sent)
+        assert reply.status == 200, reply.body
+        return reply.json if reply.body else None
+
+    async def declare(self, *specs: tuple[str, Endpoint | Topic | Queue | Schedule]) -> None:
+        """Declare objects by name in the tenant's namespace, as resources."""
         now = self.clock.now()
-        kinds = {Endpoint: Kind.ENDPOINT, Topic: Kind.TOPIC}
+        kinds = {Endpoint: Kind.ENDPOINT, Topic: Kind.TOPIC, Queue: Kind.QUEUE, Schedule: Kind.SCHEDULE}
         await self.store.apply(
             [
                 Declared(ObjectRef(kinds[type(spec)], NAMESPACE, name), f"uid-{name}", 1, f"1-{name}", now, spec)
