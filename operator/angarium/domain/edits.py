@@ -64,12 +64,15 @@ def with_members(members: Sequence[TopicMember]) -> SpecChange:
     return change
 
 
-def without_members(keys: Sequence[MemberKey]) -> SpecChange:
-    """The URL group without these members; without any left, it is gone (contract 12)."""
+def without_members(name: str, keys: Sequence[MemberKey]) -> SpecChange:
+    """The URL group without these members, as far as it has them; without any left, it is gone (contract 12).
+
+    Raises NotFound if there is no such group.
+    """
 
     def change(before: Spec | None) -> Spec | None:
         if not isinstance(before, Topic):
-            return None
+            raise NotFound(f"there is no URL group {name!r}")
         left = tuple(member for member in before.members if not any(key.fits(member) for key in keys))
         return replace(before, members=left) if left else None
 

@@ -65,9 +65,9 @@ class TopicHandlers:
         return Answer()
 
     async def remove(self, call: Call) -> Answer:
-        """Remove endpoints, and with the last one the group; there may be none such."""
+        """Remove endpoints, as far as the group has them; with the last one it is gone."""
         ref = _named(call)
-        await change(self._context.objects, ref, without_members(member_keys_body(call.body)), EDIT)
+        await change(self._context.objects, ref, without_members(ref.name, member_keys_body(call.body)), EDIT)
         return Answer()
 
     async def _views(self, declared: Sequence[Declared]) -> list[Json]:
