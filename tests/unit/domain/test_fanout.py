@@ -15,13 +15,14 @@ from angarium.domain.declarations import (
     DeliveryOptions,
     Destination,
     Endpoint,
+    FlowControl,
     Header,
     Rejection,
     Topic,
     TopicMember,
 )
 from angarium.domain.errors import NotFound
-from angarium.domain.fanout import expand, lane_of, url_now
+from angarium.domain.fanout import expand, lane_of, lane_under, url_now
 from angarium.domain.messages import Acceptance, Message, Publication
 
 SECOND = timedelta(seconds=1)
@@ -72,7 +73,9 @@ LEAVES: list[tuple[str, str, Any, Any, Any]] = [
 
 
 def test_every_leaf_field_has_a_row() -> None:
-    assert {leaf for leaf, *_ in LEAVES} | {"headers"} == {field.name for field in fields(DeliveryOptions)}
+    assert {leaf for leaf, *_ in LEAVES} | {"headers", "flow_control"} == {
+        field.name for field in fields(DeliveryOptions)
+    }
 
 
 @pytest.mark.parametrize("leaf, field, own, declared, default", LEAVES)
@@ -88,6 +91,24 @@ def test_precedence(leaf: str, field: str, own: Any, declared: Any, default: Any
     assert getattr(to_endpoint(none, none), field) == default
     (to_url,) = published(Destination(url="https://e.test/"), options=of_request).messages
     assert getattr(to_url, field) == own
+
+
+def test_flow_control_is_the_requests_or_else_that_of_the_endpoint_under_the_endpoints_key() -> None:
+    own, declared = FlowControl("mine", 1), FlowControl("", rate=7, period=SECOND)
+    none = DeliveryOptions()
+    of_request, of_endpoint = replace(none, flow_control=own), replace(none, flow_control=declared)
+    assert to_endpoint(of_request, of_endpoint).flow_control == own
+    assert to_endpoint(none, of_endpoint).flow_control == replace(declared, key="endpoint/billing")
+    assert to_endpoint(none, none).flow_control is None
+    (to_url,) = published(Destination(url="https://e.test/"), options=of_request).messages
+    assert to_url.flow_control == own
+
+
+def test_a_lane_is_a_destination_and_a_key_of_ones_own() -> None:
+    assert lane_under("https://e.test/x", None, None) == "e.test"
+    assert lane_under("https://e.test/x", None, "mine") == "e.test#mine"
+    assert lane_under(None, "billing", None) == lane_under(None, "billing", "endpoint/billing") == "endpoint/billing"
+    assert lane_under(None, "billing", "endpoint/other") == "endpoint/billing#endpoint/other"
 
 
 def test_the_endpoints_headers_are_not_frozen() -> None:
