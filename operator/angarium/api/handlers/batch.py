@@ -57,7 +57,7 @@ class _Sending:
 
 def _addressed(element: Element, context: Context) -> _Sending:
     try:
-        return _Sending(element, read_destination(element.destination, context.policy))
+        return _Sending(element, read_destination(str(element.destination), context.policy))
     except InvalidInput as error:
         return _Sending(element, outcome=error)
 

@@ -1,0 +1,76 @@
+"""Flow control seen from the receiver: how many arrive within a period, and how many are under way at once."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import httpx
+import pytest
+from tests.support.angarium import Angarium
+from tests.support.receiver import Answer, Receiver
+
+from angarium.files.users import DEFAULT_USER
+
+MESSAGES = 60
+RATE = 10
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Iterator[httpx.Client]:
+    angarium = Angarium(tmp_path, command="dev")
+    angarium.start()
+    try:
+        with angarium.client(DEFAULT_USER.token) as client:
+            yield client
+    finally:
+        angarium.stop()
+
+
+def publish(client: httpx.Client, receiver: Receiver, limits: str) -> None:
+    headers = {"Upstash-Flow-Control-Key": "shared", "Upstash-Flow-Control-Value": limits}
+    batch = [{"destination": receiver.url(f"/{n % 3}"), "headers": headers, "body": str(n)} for n in range(MESSAGES)]
+    assert all("messageId" in answer for answer in client.post("/v2/batch", json=batch).raise_for_status().json())
+
+
+def most_within(times: Sequence[float], period_s: float) -> int:
+    """The most of these times that lie in any [t, t + period)."""
+    ordered = sorted(times)
+    return max(sum(start <= time < start + period_s for time in ordered) for start in ordered)
+
+
+def test_a_rate_holds_at_the_receiver_for_every_period_however_it_slides(
+    client: httpx.Client, receiver: Receiver
+) -> None:
+    publish(client, receiver, f"rate={RATE}, period=1s")
+    times = [request.at for request in receiver.wait_for(MESSAGES, timeout=30)]
+    assert len(times) == MESSAGES
+    assert most_within(times, 1.0) <= 2 * RATE
+    assert MESSAGES / RATE - 1.1 <= max(times) - min(times) <= MESSAGES / RATE + 5
+
+
+def test_parallelism_is_reached_and_never_exceeded(client: httpx.Client, receiver: Receiver) -> None:
+    receiver.default = Answer(delay_s=0.1)
+    publish(client, receiver, "parallelism=4")
+    receiver.wait_for(MESSAGES, timeout=30)
+    assert receiver.most_in_flight == 4
+    key = client.get("/v2/flowControl/shared").raise_for_status().json()
+    assert (key["parallelismMax"], key["waitListSize"]) == (4, 0)
+
+
+def test_parallelism_and_rate_together_and_a_pause_that_starts_nothing(
+    client: httpx.Client, receiver: Receiver
+) -> None:
+    client.post("/v2/flowControl/shared/pause").raise_for_status()
+    publish(client, receiver, f"parallelism=3, rate={RATE}, period=1s")
+    waiting = client.get("/v2/flowControl/shared").raise_for_status().json()
+    assert (waiting["waitListSize"], waiting["isPaused"], receiver.count()) == (MESSAGES, True, 0)
+    receiver.default = Answer(delay_s=0.02)
+    client.post("/v2/flowControl/shared/resume").raise_for_status()
+    times = [request.at for request in receiver.wait_for(MESSAGES, timeout=30)]
+    assert receiver.most_in_flight <= 3
+    assert most_within(times, 1.0) <= 2 * RATE
