@@ -1,4 +1,4 @@
-"""What the statuses of Schedules, Endpoints and Topics show, read for many objects with a few statements."""
+"""What the statuses of Schedules, Endpoints, Topics and Queues show, read for many objects with a few statements."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,6 +11,8 @@ from angarium.domain.slots import occurrence_after
 from angarium.domain.views import (
     AttemptView,
     Backlog,
+    Block,
+    BlockReason,
     EndpointView,
     MemberView,
     QueueView,
@@ -21,16 +23,12 @@ from angarium.domain.views import (
 from angarium.store.catalog import NamespaceCatalog, many
 from angarium.store.rows import names, run_of, spec_of
 from angarium.store.statements import load
-from angarium.store.times import from_ms, optional_time
+from angarium.store.times import from_ms, optional_time, to_ms
 from angarium.store.transaction import Row, Session, json_array
 
 SQL = load("views")
 _MOST_MEMBERS = 100
 _MOST_ATTEMPTS = 5
-
-
-def queue_views(session: Session, refs: Sequence[ObjectRef], now: datetime) -> Mapping[ObjectRef, QueueView]:
-    raise NotImplementedError
 
 
 def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
@@ -146,6 +144,67 @@ def topic_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRe
 def _place(member: Member) -> tuple[str, str]:
     target = member.endpoint.ref.name if member.endpoint else member.url or ""
     return (member.name or target, target)
+
+
+def queue_views(session: Session, refs: Sequence[ObjectRef], now: datetime) -> Mapping[ObjectRef, QueueView]:
+    """A Queue whose messages move on is not blocked, however slow it is."""
+    now_ms, wanted = to_ms(now), json_array(names(refs))
+    placed, held = defaultdict(list), defaultdict(list)
+    for row in session.rows(SQL["places"], refs=wanted, now=now_ms):
+        placed[_ref(row, "queue")].append(row)
+    for row in session.rows(SQL["held_places"], refs=wanted):
+        held[_ref(row, "queue")].append(row)
+    views = {}
+    for row in session.rows(SQL["queues"], refs=wanted):
+        ref = _ref(row, "name")
+        waiting_ms = min(_not_started(row, placed[ref], now_ms), default=None)
+        blocked = _block(row, placed[ref], held[ref], now_ms)
+        views[ref] = QueueView(row["lag"], None if waiting_ms is None else from_ms(waiting_ms), blocked)
+    return views
+
+
+def _ref(row: Row, queue: str) -> ObjectRef:
+    return ObjectRef(Kind.QUEUE, row["namespace"], row[queue])
+
+
+def _not_started(first: Row, placed: Sequence[Row], now_ms: int) -> list[int]:
+    """When those joined that have a place and were not tried yet, and the first of those that wait for one."""
+    joined = [row["joined_ms"] for row in placed if row["state"] == MessageState.WAITING]
+    return [*joined, first["joined_ms"]] if first["id"] is not None and first["joined_ms"] <= now_ms else joined
+
+
+def _block(first: Row, placed: Sequence[Row], held: Sequence[Row], now_ms: int) -> Block | None:
+    """The oldest message that has a place, unless one of them moves; with all places free, a delayed message."""
+    blocks = [(row, _standstill(row, now_ms)) for row in placed]
+    if any(reason is None for _, reason in blocks):
+        return None
+    fronts = [(row["joined_ms"], row["seq"], _blocked(row, reason)) for row, reason in blocks if reason]
+    fronts += [(row["joined_ms"], row["seq"], _calling_back(row)) for row in held]
+    if fronts:
+        return min(fronts, key=lambda front: front[:2])[2]
+    if first["id"] is not None and first["joined_ms"] > now_ms:
+        return Block(first["id"], from_ms(first["created_ms"]), BlockReason.DELAY)
+    return None
+
+
+def _standstill(row: Row, now_ms: int) -> BlockReason | None:
+    """Why a message with a place does not move on. What somebody has to change is told before what time will."""
+    if row["state"] == MessageState.DELIVERING:
+        return None
+    if row["held"]:
+        return BlockReason.ENDPOINT_SUSPENDED
+    if row["due_ms"] > now_ms:
+        return BlockReason.RETRY
+    return BlockReason.FLOW_CONTROL if row["closed"] else None
+
+
+def _blocked(row: Row, reason: BlockReason) -> Block:
+    since_ms = row["joined_ms"] if row["tried_ms"] is None else row["tried_ms"]
+    return Block(row["id"], from_ms(since_ms), reason)
+
+
+def _calling_back(row: Row) -> Block:
+    return Block(row["id"], from_ms(row["finished_ms"]), BlockReason.CALLBACK)
 
 
 def backlog(session: Session) -> Backlog:

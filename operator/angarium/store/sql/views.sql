@@ -44,6 +44,41 @@ CROSS JOIN declared AS d ON d.kind = 'Endpoint' AND d.namespace = ref.value ->> 
 LEFT JOIN endpoint_stats AS t ON t.namespace = d.namespace AND t.name = d.name AND t.uid = d.uid
 WHERE d.deleted_ms IS NULL;
 
+-- name: queues
+-- With the message that joins first of those without a place: its delay may not be over.
+SELECT d.namespace, d.name, coalesce(q.lag, 0) AS lag, f.id, f.joined_ms, f.created_ms
+FROM json_each(:refs) AS ref
+CROSS JOIN declared AS d ON d.kind = 'Queue' AND d.namespace = ref.value ->> 1 AND d.name = ref.value ->> 2
+LEFT JOIN queues AS q ON q.namespace = d.namespace AND q.name = d.name
+LEFT JOIN messages AS f ON f.seq = (
+    SELECT m.seq FROM messages AS m
+    WHERE m.namespace = d.namespace AND m.queue = d.name AND m.queued = 1
+    ORDER BY m.joined_ms, m.seq LIMIT 1
+);
+
+-- name: places
+-- Who has a place. `held`: the Endpoint is suspended, not accepted or gone. `closed`: the
+-- flow-control key lets nobody start now.
+SELECT m.seq, m.namespace, m.queue, m.id, m.state, m.joined_ms, m.due_ms,
+    m.endpoint IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM declared AS d
+        WHERE d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint AND d.held = 0
+    ) AS held,
+    EXISTS (
+        SELECT 1 FROM flow_controls AS f
+        WHERE f.namespace = m.namespace AND f.key = coalesce(m.flow, 'endpoint/' || m.endpoint)
+            AND coalesce(f.opens_ms > :now, 1)
+    ) AS closed,
+    (SELECT max(a.time_ms + a.duration_us / 1000) FROM attempts AS a WHERE a.message = m.seq) AS tried_ms
+FROM json_each(:refs) AS ref
+CROSS JOIN messages AS m
+    ON m.namespace = ref.value ->> 1 AND m.queue = ref.value ->> 2 AND m.queued = 0 AND m.finished_ms IS NULL;
+
+-- name: held_places
+-- Of messages that have ended and whose callbacks have not.
+SELECT m.seq, m.namespace, m.queue, m.id, m.joined_ms, m.finished_ms FROM json_each(:refs) AS ref
+CROSS JOIN messages AS m ON m.namespace = ref.value ->> 1 AND m.queue = ref.value ->> 2 AND m.holding = 1;
+
 -- name: tenants
 SELECT coalesce(sum(waiting), 0) AS waiting, coalesce(sum(dead_letters), 0) AS dead_letters FROM usage;
 
