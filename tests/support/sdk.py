@@ -32,7 +32,7 @@ class Sdk:
     def __init__(self, client: QStash | AsyncQStash) -> None:
         self.client = client
 
-    async def __call__(self, method: str, *args: Any, **options: Any) -> Any:
+    async def __call__(self, method: str, /, *args: Any, **options: Any) -> Any:
         api, name = method.split(".")
         function = getattr(getattr(self.client, api), name)
         if inspect.iscoroutinefunction(function):

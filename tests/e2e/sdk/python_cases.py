@@ -451,7 +451,7 @@ FAILURES: dict[str, Failure] = {
     "message.enqueue_json": Failure(
         400, options={"queue": "q", "url": "https://example.com", "callback": "example.com"}, says="Callback"
     ),
-    "message.batch": Failure(400, ([{"body": "x", "url": ""}],)),
+    "message.batch": Failure(400, ([{"url": "https://example.com", "queue": 5}],), says="queue"),
     "message.batch_json": Failure(401, ([{"body": {}, "url": "https://example.com"}],), known=False),
     "message.get": Failure(404, ("msg_" + NOBODY,)),
     "message.cancel": Failure(404, ("msg_" + NOBODY,)),
