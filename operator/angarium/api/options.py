@@ -12,6 +12,7 @@ from functools import lru_cache
 from angarium.api import option_values as values
 from angarium.api.exchange import OPTION_PREFIX
 from angarium.api.option_values import OptionLimits, Rules
+from angarium.domain.callbacks import refuse_delayed
 from angarium.domain.declarations import Callback, DeliveryOptions, Destination, FlowControl, Header, Redaction
 from angarium.domain.errors import InvalidInput
 from angarium.domain.headers import canonical, connection_names, is_passed_on, valid_name, valid_value
@@ -52,13 +53,7 @@ class Options:
 
     def into(self, queue: str) -> "Options":
         """The same for a message of this queue. Raises InvalidInput for a delayed callback, which would stall it."""
-        for shown, callback in (
-            ("Upstash-Callback-Delay", self.callback),
-            ("Upstash-Failure-Callback-Delay", self.failure_callback),
-        ):
-            if callback is not None and callback.delay:
-                problem = f"a message of a queue cannot have a delayed callback: queue {queue!r} would wait for it"
-                raise InvalidInput(shown, problem)
+        refuse_delayed(queue, self.callback, self.failure_callback)
         return replace(self, queue=queue)
 
     def overrides(self) -> Overrides:

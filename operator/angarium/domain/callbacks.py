@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from angarium.domain.declarations import Callback, DeliveryOptions, Header
+from angarium.domain.errors import InvalidInput
 from angarium.domain.headers import header_map
 from angarium.domain.messages import Message, Publication, Response
 
@@ -40,6 +41,14 @@ def callbacks_of(report: Report, now: datetime) -> tuple[Publication, ...]:
     A callback has none of its own. Nothing here has a queue or an id of deduplication.
     """
     return tuple(_publication(report, callback, dlq_id, now) for callback, dlq_id in _caused(report))
+
+
+def refuse_delayed(queue: str, callback: Callback | None, failure_callback: Callback | None) -> None:
+    """Raises InvalidInput for a delayed callback of a message in a queue, which would stall (contract 20.4)."""
+    for field, given in (("Upstash-Callback-Delay", callback), ("Upstash-Failure-Callback-Delay", failure_callback)):
+        if given is not None and given.delay:
+            problem = f"a message of a queue cannot have a delayed callback: queue {queue!r} would wait for it"
+            raise InvalidInput(field, problem)
 
 
 def body_of(report: Report, dlq_id: str | None = None) -> bytes:

@@ -1,57 +1,74 @@
-"""Ends messages without an attempt: canceled with their run, or given up because their Endpoint is gone."""
+"""Cancels messages that have not ended, in flight or not (contract 8.3, 21). No callback tells of it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
+from string import Template
 
 from angarium.domain.fanout import url_now
 from angarium.domain.messages import LogState, MessageState
 from angarium.domain.views import HistoryFilter
-from angarium.store.intake import SQL
-from angarium.store.journal import LogRow, error_row, log_row
+from angarium.store.endings import end
+from angarium.store.history import values_of
+from angarium.store.intake import SQL as MESSAGES
+from angarium.store.journal import LogRow, log_row
+from angarium.store.statements import load
 from angarium.store.times import to_ms
-from angarium.store.transaction import Row, Transaction, json_array
+from angarium.store.transaction import Row, Session, Transaction, json_array
+
+SQL = load("cancellation")
+_PLACES = ("waiting", "queued", "delivering")
+_STATES = (LogState.CANCEL_REQUESTED, LogState.CANCELED)
 
 
-def cancel(tx: Transaction, where: HistoryFilter, limit: int, now: datetime) -> int:
-    raise NotImplementedError
+def matching(session: Session, where: HistoryFilter, limit: int) -> list[int]:
+    """Numbers of at most so many live messages that match: those in lanes, then in queues, then in flight.
+
+    For a reader, not for the writer: a narrow filter may read past all that waits. With `message_ids` nothing else is
+    asked (contract 6).
+    """
+    if where.message_ids:
+        rows = session.rows(SQL["live_by_id"], json_array(dict.fromkeys(where.message_ids)))
+        return [row["seq"] for row in rows if row["namespace"] == where.namespace][:limit]
+    found: list[int] = []
+    conditions = values_of(where)
+    for place in _PLACES:
+        if len(found) < limit:
+            rows = session.rows(completed(place), **conditions, limit=limit - len(found))
+            found += [row["seq"] for row in rows]
+    return found
+
+
+def cancel(tx: Transaction, namespace: str, seqs: Sequence[int], now: datetime) -> int:
+    """Cancel those of these messages that have not ended meanwhile. Returns how many there were."""
+    return _cancel(tx, tx.rows(SQL["live"], namespace=namespace, seqs=json_array(seqs)), now)
 
 
 def cancel_run(tx: Transaction, run: int, now: datetime) -> list[str]:
     """Cancel a run's messages that are not terminal, in flight or not. Returns their ids."""
-    rows = tx.rows(SQL["live_of_run"], run)
+    rows = tx.rows(MESSAGES["live_of_run"], run)
+    _cancel(tx, rows, now)
+    return [row["id"] for row in rows]
+
+
+def cancel_queue(tx: Transaction, namespace: str, queue: str, now: datetime) -> int:
+    """Cancel all messages of a queue that have not ended. Returns how many there were."""
+    return _cancel(tx, tx.rows(SQL["live_in_queue"], namespace, queue), now)
+
+
+@cache
+def completed(place: str) -> str:
+    """The statement that looks for live messages in one of the places, with its conditions filled in."""
+    matching = Template(SQL["matching"]).substitute(url=SQL["url"].partition("\n")[2])
+    return Template(SQL[place]).substitute(matching=matching)
+
+
+def _cancel(tx: Transaction, rows: Sequence[Row], now: datetime) -> int:
     now_ms = to_ms(now)
 
     def entries(row: Row) -> list[LogRow]:
         url = url_now(row["url"], None, row["endpoint"])
-        states = (LogState.CANCEL_REQUESTED, LogState.CANCELED)
-        return [log_row(row["namespace"], row["seq"], now_ms, state, url) for state in states]
+        return [log_row(row["namespace"], row["seq"], now_ms, state, url) for state in _STATES]
 
-    _end(tx, rows, MessageState.CANCELED, now, entries)
-    return [row["id"] for row in rows]
-
-
-def give_up(tx: Transaction, rows: Sequence[Row], error: str, now: datetime) -> None:
-    """Fail messages to an Endpoint that is gone with this error, and without a response."""
-    now_ms = to_ms(now)
-
-    def gone(row: Row) -> str:
-        return url_now(None, None, row["endpoint"])
-
-    def entries(row: Row) -> list[LogRow]:
-        return [error_row(row["namespace"], row["seq"], now_ms, LogState.FAILED, gone(row), error)]
-
-    _end(tx, rows, MessageState.FAILED, now, entries)
-    dead = [(row["namespace"], now_ms, row["seq"], gone(row), error, None, None, None) for row in rows]
-    tx.insert(SQL["insert_dead_letter"], dead)
-    for row in rows:
-        tx.charge(row["namespace"], dead_letters=1)
-
-
-def _end(
-    tx: Transaction, rows: Sequence[Row], state: MessageState, now: datetime, entries: Callable[[Row], list[LogRow]]
-) -> None:
-    now_ms = to_ms(now)
-    tx.run(SQL["change"], json_array([row["seq"], state.value, row["retried"], None, now_ms] for row in rows))
-    tx.insert(SQL["insert_log"], [entry for row in rows for entry in entries(row)])
-    for row in rows:
-        tx.end(row, state, now)
+    end(tx, rows, MessageState.CANCELED, now, entries)
+    return len(rows)

@@ -1,16 +1,29 @@
 """Dead letters that leave: deleted, or published anew (contract 9)."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import accumulate
 
-from angarium.domain.messages import LeaseGrant, Overrides
+from angarium.domain.errors import LimitExceeded
+from angarium.domain.ids import dlq_id
+from angarium.domain.messages import LeaseGrant, Message, Overrides
 from angarium.domain.ports import Retried
+from angarium.domain.repeats import repeated
 from angarium.domain.views import HistoryFilter, Page
-from angarium.store.intake import Terms
-from angarium.store.transaction import Transaction
+from angarium.store.catalog import NamespaceCatalog
+from angarium.store.history import MOST_BYTES, letters
+from angarium.store.intake import Intake, Terms
+from angarium.store.letters import SQL, remove
+from angarium.store.rows import message_of
+from angarium.store.transaction import Row, Transaction, json_array
 
 
 def delete(tx: Transaction, where: HistoryFilter) -> Page[str]:
-    raise NotImplementedError
+    """Ids that do not exist are skipped. Nothing but numbers and lengths is read of what goes."""
+    found = letters(tx, where)
+    page = found if _listed(where) else found[: where.count]
+    remove(tx, page)
+    return Page(tuple(map(_id, page)), _cursor(found, page))
 
 
 def retry(
@@ -21,4 +34,56 @@ def retry(
     now: datetime,
     terms: Terms,
 ) -> Retried:
-    raise NotImplementedError
+    """Raises LimitExceeded, and then nothing has changed: a page is retried as a whole, or not at all."""
+    found = letters(tx, where)
+    page = _fitting(found if _listed(where) else found[: where.count])
+    rows = {row["seq"]: row for row in tx.rows(SQL["messages"], json_array(row["message"] for row in page))}
+    catalog = NamespaceCatalog(tx, where.namespace)
+    old = {row["seq"]: message_of(rows[row["message"]]) for row in _in_order(page, where)}
+    deliverable = {seq: message for seq, message in old.items() if _has_destination(message, catalog)}
+    # The letters go first: a body that nothing else needs then makes room for its successor.
+    remove(tx, [row for row in page if row["seq"] in deliverable])
+    intake = Intake(tx, terms, grant)
+    new = [repeated(message, overrides, terms.new_id(now), now) for message in deliverable.values()]
+    urls = tuple(_taken(intake, message) for message in new)
+    intake.store()
+    return Retried(tuple(new), urls, tuple(intake.leased), len(page), _cursor(found, page))
+
+
+def _listed(where: HistoryFilter) -> bool:
+    """All of them are meant, however many."""
+    return bool(where.dlq_ids or where.message_ids)
+
+
+def _id(row: Row) -> str:
+    return dlq_id(row["time_ms"], row["seq"])
+
+
+def _cursor(found: Sequence[Row], page: Sequence[Row]) -> str | None:
+    """The position after the page, if more match. It names no row, so it outlives those before it."""
+    return _id(page[-1]) if len(page) < len(found) else None
+
+
+def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
+    """As many as are read at once, but at least one."""
+    fitting = sum(total <= MOST_BYTES for total in accumulate(row["weight"] for row in rows))
+    return rows[: max(1, fitting)]
+
+
+def _in_order(page: Sequence[Row], where: HistoryFilter) -> Sequence[Row]:
+    """Listed letters as they were listed; else the oldest first, for this is how they join their queues."""
+    if where.dlq_ids:
+        places = {text: place for place, text in enumerate(where.dlq_ids)}
+        return sorted(page, key=lambda row: places[_id(row)])
+    return page[::-1] if where.newest_first else page
+
+
+def _has_destination(message: Message, catalog: NamespaceCatalog) -> bool:
+    return message.endpoint is None or catalog.endpoint(message.endpoint) is not None
+
+
+def _taken(intake: Intake, message: Message) -> str:
+    url = intake.take_message(message)
+    if isinstance(url, LimitExceeded):
+        raise url
+    return url

@@ -27,10 +27,15 @@ _LOG = {"time": "time_ms", "id": "id"}
 _DEAD_LETTERS = {"time": "created_ms", "id": "seq"}
 _ALL = -1
 _LARGE = ("headers", "body", "response_headers", "response_body")
+_WEIGHT = " + ".join(f"coalesce(length({column}), 0)" for column in _LARGE)
+_BARE_LETTER = (
+    "l.seq, l.created_ms AS time_ms, l.namespace, l.message, coalesce(length(l.response_body), 0) AS size, "
+    f"{_WEIGHT} AS weight"
+)
 MOST_BYTES = 8 * 2**20
 """Of headers and bodies on one page, which may hold fewer items than asked for, but always one."""
 
-_DLQ_ID = re.compile(r"(\d{1,18})-(\d{1,18})", re.ASCII)
+_DLQ_ID = re.compile(r"(0|[1-9]\d{0,17})-(0|[1-9]\d{0,17})", re.ASCII)
 
 
 def message(
@@ -62,19 +67,33 @@ def log(session: Session, where: HistoryFilter) -> Page[LogEntry]:
 
 def dead_letters(session: Session, where: HistoryFilter) -> Page[DeadLetter]:
     """Asked for ids, all that a page can hold is on it; with `dlq_ids` nothing else is asked (contract 6)."""
+    sql, conditions = _of_letters(where)
+    if where.dlq_ids or where.message_ids:
+        return _full_page(session, sql, "letter", _dead_letter, conditions)
+    return _page(session, sql, where.count, "letter", _dead_letter, conditions)
+
+
+def letters(session: Session, where: HistoryFilter) -> list[Row]:
+    """The letters of a page, without reading them: seq, time_ms, namespace, message (number), and the lengths in
+    bytes of the response (`size`) and of all that a page counts (`weight`).
+
+    Asked for ids, they are all there; else one more than `count` if more match.
+    """
+    sql, conditions = _of_letters(where)
+    limit = _ALL if where.dlq_ids or where.message_ids else where.count + 1
+    return session.rows(_selecting(_BARE_LETTER, sql), **conditions, limit=limit)
+
+
+def _of_letters(where: HistoryFilter) -> tuple[str, Mapping[str, Any]]:
+    """The statement that reads them, and its parameters but for the limit."""
     if where.dlq_ids:
         only = HistoryFilter(where.namespace, newest_first=where.newest_first, cursor=where.cursor)
-        conditions = {**_conditions(only), "letters": json_array(_letter_keys(where.dlq_ids))}
-        sql = _complete("dead_letters_by_id", _DEAD_LETTERS, only)
-        return _full_page(session, sql, "letter", _dead_letter, conditions)
-    conditions = _conditions(where)
+        keys = json_array(_letter_keys(where.dlq_ids))
+        return _complete("dead_letters_by_id", _DEAD_LETTERS, only), {**_conditions(only), "letters": keys}
     if where.message_ids:
-        conditions["messages"] = json_array(set(where.message_ids))
-        sql = _complete("dead_letters_of_messages", _DEAD_LETTERS, where)
-        return _full_page(session, sql, "letter", _dead_letter, conditions)
-    return _page(
-        session, _complete("dead_letters", _DEAD_LETTERS, where), where.count, "letter", _dead_letter, conditions
-    )
+        ids = json_array(set(where.message_ids))
+        return _complete("dead_letters_of_messages", _DEAD_LETTERS, where), {**_conditions(where), "messages": ids}
+    return _complete("dead_letters", _DEAD_LETTERS, where), _conditions(where)
 
 
 def _letter_keys(ids: Sequence[str]) -> set[tuple[int, int]]:
@@ -94,23 +113,32 @@ def _completed(statement: str, order: str, beyond: str, time: str, id: str) -> s
     return Template(SQL[statement]).substitute(conditions=conditions)
 
 
-def _conditions(where: HistoryFilter) -> dict[str, Any]:
-    time_ms, position = _position(where)
+def values_of(where: HistoryFilter) -> dict[str, Any]:
+    """What the messages, or what is told of them, are asked, as parameters; NULL: no condition."""
     return {
         "namespace": where.namespace,
         "since": to_ms(where.since) if where.since else -_LAST,
         "until": to_ms(where.until) if where.until else _LAST,
-        "time_ms": time_ms,
-        "position": position,
-        "states": _values(where.states),
         "urls": _values(where.urls),
-        "statuses": _values(where.response_statuses),
         "hosts": _values([host.lower() for host in where.hosts]),
         "paths": _values(where.paths),
         "topics": _values(where.topics),
         "schedules": _values(where.schedules),
+        "queues": _values(where.queues),
+        "flow_keys": _values(where.flow_keys),
         "caller_ips": _values(where.caller_ips),
         "labels": _values(where.labels),
+    }
+
+
+def _conditions(where: HistoryFilter) -> dict[str, Any]:
+    time_ms, position = _position(where)
+    return {
+        **values_of(where),
+        "time_ms": time_ms,
+        "position": position,
+        "states": _values(where.states),
+        "statuses": _values(where.response_statuses),
     }
 
 
@@ -141,8 +169,12 @@ def _full_page(
 
 def _sizes(sql: str) -> str:
     """The statement for what `_page` weighs, without reading it."""
+    return _selecting(_WEIGHT, sql)
+
+
+def _selecting(columns: str, sql: str) -> str:
     _, _, sources = sql.partition("\nFROM ")
-    return f"SELECT {' + '.join(f'coalesce(length({column}), 0)' for column in _LARGE)} FROM {sources}"
+    return f"SELECT {columns} FROM {sources}"
 
 
 def _page(

@@ -1,44 +1,53 @@
-"""Keeps the database small: what has ended goes after its retention, in small batches.
+"""Keeps the database small: what has ended goes after its retention, in small batches."""
 
-Three things keep an ended message's row: a log entry, a dead letter, a run that a status may show. Whoever removes
-one of them looks whether it was the last (`_sweep`), so that nothing has to be searched for.
-"""
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-
+from angarium.domain.callbacks import Report
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.fanout import lane_of
 from angarium.domain.ports import Retention
-from angarium.store.cancellation import give_up
+from angarium.store import deduplication, flow_control
+from angarium.store.callbacks import Callbacks
+from angarium.store.endings import give_up, gone
+from angarium.store.intake import Terms
+from angarium.store.letters import remove
+from angarium.store.remains import sweep, sweep_runs
+from angarium.store.rows import message_of
 from angarium.store.statements import load
 from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
 SQL = load("housekeeping")
+_FLOW_CONTROL_KEPT = timedelta(hours=1)
+"""How long a flow-control key that nothing uses stays known, so that it can be looked at after the work is done."""
 
 
 def fail_orphans(
-    tx: Transaction, deleted_before: datetime, now: datetime, limit: int
+    tx: Transaction, deleted_before: datetime, now: datetime, limit: int, terms: Terms
 ) -> Mapping[ObjectRef, Sequence[str]]:
     failed: dict[ObjectRef, list[str]] = {}
     for tombstone in tx.rows(SQL["tombstones"], to_ms(deleted_before)):
         if limit <= 0:
             break
-        ids = _fail_orphans_of(tx, tombstone, now, limit)
+        ids = _fail_orphans_of(tx, tombstone, now, limit, terms)
         if ids:
             failed[ObjectRef(Kind.ENDPOINT, tombstone["namespace"], tombstone["name"])] = ids
             limit -= len(ids)
     return failed
 
 
-def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int) -> list[str]:
+def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int, terms: Terms) -> list[str]:
     """Give up what waits; once nothing refers to the Endpoint any more, forget it."""
     namespace, name = tombstone["namespace"], tombstone["name"]
-    lane = f"{namespace}/{lane_of(None, name)}"
-    orphans = tx.rows(SQL["orphans"], lane=lane, limit=limit)
-    give_up(tx, orphans, f"EndpointDeleted: Endpoint {name!r} was deleted and has not come back", now)
-    if len(orphans) < limit and not tx.row(SQL["in_flight"], lane):
+    destination = f"{namespace}/{lane_of(None, name)}"
+    orphans = tx.rows(SQL["orphans"], namespace=namespace, endpoint=name, destination=destination, limit=limit)
+    letters = give_up(tx, orphans, f"EndpointDeleted: Endpoint {name!r} was deleted and has not come back", now)
+    callbacks = Callbacks(tx, terms, now)
+    for row in tx.stream(SQL["telling"], json_array(letters)):
+        callbacks.tell(Report(message_of(row), gone(row), row["retried"], None, letters[row["seq"]], attempted=False))
+    callbacks.store()
+    if len(orphans) < limit and not tx.row(SQL["in_flight"], namespace=namespace, endpoint=name):
         tx.run(SQL["forget_endpoint"], tombstone["seq"])
         tx.run(SQL["forget_stats"], namespace, name)
     return [row["id"] for row in orphans]
@@ -46,61 +55,52 @@ def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int)
 
 def purge(tx: Transaction, retention: Retention, now: datetime, limit: int) -> int:
     """Rows removed, or looked at for the last time; at most about `limit`, the oldest kind first."""
-    gone = 0
+    count = 0
     for step, cutoff in (
         (_purge_log, now - retention.log),
         (_purge_dead_letters, now - retention.dead_letters),
         (_purge_messages, now - retention.messages),
         (_purge_runs, now),
+        (_purge_keys, now),
     ):
-        if gone < limit:
-            gone += step(tx, to_ms(cutoff), limit - gone)
-    return gone
-
-
-def _purge_log(tx: Transaction, cutoff: int, limit: int) -> int:
-    rows = tx.rows(SQL["old_log"], cutoff=cutoff, limit=limit)
-    for row in rows:
-        tx.charge(row["namespace"], stored_bytes=-row["size"])
-    tx.run(SQL["delete_log"], json_array(row["id"] for row in rows))
-    _sweep(tx, {row["message"] for row in rows})
-    return len(rows)
-
-
-def _purge_dead_letters(tx: Transaction, cutoff: int, limit: int) -> int:
-    rows = tx.rows(SQL["old_dead_letters"], cutoff=cutoff, limit=limit)
-    for row in rows:
-        tx.charge(row["namespace"], stored_bytes=-row["size"], dead_letters=-1)
-    tx.run(SQL["delete_dead_letters"], json_array(row["id"] for row in rows))
-    _sweep(tx, {row["message"] for row in rows})
-    return len(rows)
-
-
-def _purge_messages(tx: Transaction, cutoff: int, limit: int) -> int:
-    seqs = [row["seq"] for row in tx.rows(SQL["aged"], cutoff=cutoff, limit=limit)]
-    tx.run(SQL["mark_aged"], json_array(seqs))
-    _sweep(tx, seqs)
-    return len(seqs)
-
-
-def _purge_runs(tx: Transaction, cutoff: int, limit: int) -> int:
-    """Runs too old to be listed: their messages lose the protection, and those without messages go."""
-    seqs = json_array(row["seq"] for row in tx.rows(SQL["left_runs"], limit))
-    count = tx.run(SQL["mark_left"], seqs)
-    _sweep(tx, [row["seq"] for row in tx.rows(SQL["messages_of_runs"], seqs)])
-    tx.run(SQL["delete_empty_runs"], seqs)
+        if count < limit:
+            count += step(tx, cutoff, limit - count)
     return count
 
 
-def _sweep(tx: Transaction, messages: Collection[int]) -> None:
-    """Of these messages, remove the bodies and the rows that nothing needs any more."""
-    given = json_array(messages)
-    bodies = tx.rows(SQL["spare_bodies"], given)
-    for row in bodies:
+def _purge_log(tx: Transaction, cutoff: datetime, limit: int) -> int:
+    rows = tx.rows(SQL["old_log"], cutoff=to_ms(cutoff), limit=limit)
+    for row in rows:
         tx.charge(row["namespace"], stored_bytes=-row["size"])
-    tx.run(SQL["delete_bodies"], json_array(row["message"] for row in bodies))
-    spare = tx.rows(SQL["spare_messages"], given)
-    seqs = json_array(row["seq"] for row in spare)
-    tx.run(SQL["delete_attempts"], seqs)
-    tx.run(SQL["delete_messages"], seqs)
-    tx.run(SQL["delete_empty_runs"], json_array({row["run"] for row in spare if row["run"] is not None}))
+    tx.run(SQL["delete_log"], json_array(row["id"] for row in rows))
+    sweep(tx, {row["message"] for row in rows})
+    return len(rows)
+
+
+def _purge_dead_letters(tx: Transaction, cutoff: datetime, limit: int) -> int:
+    rows = tx.rows(SQL["old_dead_letters"], cutoff=to_ms(cutoff), limit=limit)
+    remove(tx, rows)
+    return len(rows)
+
+
+def _purge_messages(tx: Transaction, cutoff: datetime, limit: int) -> int:
+    seqs = [row["seq"] for row in tx.rows(SQL["aged"], cutoff=to_ms(cutoff), limit=limit)]
+    tx.run(SQL["mark_aged"], json_array(seqs))
+    sweep(tx, seqs)
+    return len(seqs)
+
+
+def _purge_runs(tx: Transaction, cutoff: datetime, limit: int) -> int:
+    """Runs too old to be listed: their messages lose the protection, and those without messages go."""
+    runs = [row["seq"] for row in tx.rows(SQL["left_runs"], limit)]
+    seqs = json_array(runs)
+    count = tx.run(SQL["mark_left"], seqs)
+    sweep(tx, [row["seq"] for row in tx.rows(SQL["messages_of_runs"], seqs)])
+    sweep_runs(tx, runs)
+    return count
+
+
+def _purge_keys(tx: Transaction, now: datetime, limit: int) -> int:
+    """Keys of deduplication and of flow control that have no effect any more."""
+    count = deduplication.purge(tx, now, limit)
+    return count + flow_control.purge(tx, now - _FLOW_CONTROL_KEPT, now, limit)

@@ -77,10 +77,10 @@ class Intake:
             self._add(message, url, run)
         return acceptance
 
-    def take_message(self, message: Message) -> str | LimitExceeded:
+    def take_message(self, message: Message, *, forced: bool = False) -> str | LimitExceeded:
         """Accept a message as it is. Returns the URL that it resolves to; an error leaves nothing behind."""
         try:
-            self._charge(message.namespace, 1, len(message.body))
+            self._charge(message.namespace, 1, len(message.body), forced=forced)
         except LimitExceeded as error:
             return error
         url = url_now(message.url, self._endpoint(message), message.endpoint)

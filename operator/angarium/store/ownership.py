@@ -10,9 +10,8 @@ from datetime import datetime
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Queue
 from angarium.domain.errors import OwnedByResource, QuotaReached
 from angarium.domain.ports import Applied, Change
-from angarium.domain.views import HistoryFilter
 from angarium.store import flow_control, queues, timetable
-from angarium.store.cancellation import cancel
+from angarium.store.cancellation import cancel_queue
 from angarium.store.catalog import SQL, api_object, api_uid, declared, key_of, put
 from angarium.store.rows import declared_of
 from angarium.store.statements import load
@@ -20,7 +19,6 @@ from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction
 
 CREDENTIALS = load("credentials")
-_ALL = 2**62
 
 
 def apply(tx: Transaction, objects: Sequence[Declared], now: datetime) -> Applied:
@@ -116,7 +114,7 @@ def _end(tx: Transaction, ref: ObjectRef, now: datetime) -> None:
     if row is None:
         return
     if ref.kind is Kind.QUEUE:
-        cancel(tx, HistoryFilter(ref.namespace, queues=(ref.name,)), _ALL, now)
+        cancel_queue(tx, ref.namespace, ref.name, now)
     _delete(tx, ref, row, now)
 
 

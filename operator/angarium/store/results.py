@@ -1,14 +1,17 @@
-"""Writes how attempts ended: states, attempts, log entries, dead letters and what an Endpoint's status tells."""
+"""Writes how attempts ended: states, attempts, log, dead letters, callbacks and what an Endpoint's status tells."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+from angarium.domain.callbacks import Report
 from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, Result
+from angarium.store.callbacks import Callbacks
 from angarium.store.intake import SQL, Terms
 from angarium.store.journal import LogRow, error_row, log_row
 from angarium.store.leases import fence_of, fenced
-from angarium.store.rows import attempt_row, response_row
+from angarium.store.letters import Letters
+from angarium.store.rows import attempt_row
 from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
@@ -17,7 +20,7 @@ _ENDS = {Result.DELIVERED: MessageState.DELIVERED, Result.FAILED: MessageState.F
 
 def record(tx: Transaction, outcomes: Sequence[Outcome], now: datetime, terms: Terms) -> list[bool]:
     held = fenced(tx, (outcome.leased for outcome in outcomes))
-    ledger = _Ledger(tx, now)
+    ledger = _Ledger(tx, now, terms)
     written = []
     for outcome in outcomes:
         row = held.pop(fence_of(outcome.leased), None)
@@ -31,14 +34,15 @@ def record(tx: Transaction, outcomes: Sequence[Outcome], now: datetime, terms: T
 class _Ledger:
     """Collects the rows of many outcomes; `store` writes them with a few statements."""
 
-    def __init__(self, tx: Transaction, now: datetime) -> None:
+    def __init__(self, tx: Transaction, now: datetime, terms: Terms) -> None:
         self._tx = tx
         self._now = now
         self._now_ms = to_ms(now)
         self._changes: list[list[Any]] = []
         self._attempts: list[tuple[Any, ...]] = []
         self._log: list[LogRow] = []
-        self._dead: list[tuple[Any, ...]] = []
+        self._letters = Letters(tx, now)
+        self._callbacks = Callbacks(tx, terms, now)
         self._postponed: list[int] = []
         self._deliveries: dict[tuple[str, str], dict[str, Any]] = {}
 
@@ -64,21 +68,22 @@ class _Ledger:
         tx.run(SQL["change"], json_array(self._changes))
         tx.insert(SQL["insert_attempt"], self._attempts)
         tx.insert(SQL["insert_log"], self._log)
-        tx.insert(SQL["insert_dead_letter"], self._dead)
+        self._letters.store()
         for delivery in self._deliveries.values():
             tx.run(SQL["note_delivery"], **delivery)
+        self._callbacks.store()
 
     def _enter_attempt(self, outcome: Outcome, attempt: Attempt, seq: int) -> None:
         message = outcome.leased.message
         self._attempts.append((seq, *attempt_row(attempt)))
         self._log += self._entries(outcome, attempt, seq)
-        kept_bytes = len(attempt.response.body) if attempt.response else 0
-        if outcome.result is not Result.DELIVERED:
-            self._tx.charge(message.namespace, stored_bytes=kept_bytes)
+        if attempt.response and outcome.result is not Result.DELIVERED:
+            self._tx.charge(message.namespace, stored_bytes=len(attempt.response.body))
+        letter = None
         if outcome.result is Result.FAILED:
-            response = response_row(attempt.response)
-            self._dead.append((message.namespace, self._now_ms, seq, attempt.url, attempt.error, *response))
-            self._tx.charge(message.namespace, stored_bytes=kept_bytes, dead_letters=1)
+            letter = self._letters.add(message.namespace, seq, attempt.url, attempt.error, attempt.response)
+        if message.callback or message.failure_callback:
+            self._callbacks.tell(Report(message, attempt.url, outcome.leased.retried, attempt.response, letter))
         if message.endpoint is not None:
             self._note(message.namespace, message.endpoint, outcome, attempt)
 

@@ -169,7 +169,16 @@ class SqliteStore:
         return await self._write(partial(results.record, outcomes=outcomes, now=now, terms=self._terms))
 
     async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> int:
-        return await self._write(partial(cancellation.cancel, where=where, limit=limit, now=now))
+        """Looks for them with a reader: a narrow filter reads much, and the writer has other things to do."""
+        canceled = 0
+        while canceled < limit:
+            seqs = await self._read(partial(cancellation.matching, where=where, limit=limit - canceled))
+            operation = partial(cancellation.cancel, namespace=where.namespace, seqs=seqs, now=now)
+            count = await self._write(operation) if seqs else 0
+            canceled += count
+            if count == len(seqs):
+                break  # else some of them ended meanwhile, and others may match
+        return canceled
 
     async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
         return await self._write(partial(leases.renew, leased=leased, until=until))
@@ -246,7 +255,7 @@ class SqliteStore:
         self, deleted_before: datetime, now: datetime, limit: int
     ) -> Mapping[ObjectRef, Sequence[str]]:
         operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, limit=limit)
-        return await self._write(operation)
+        return await self._write(partial(operation, terms=self._terms))
 
     async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
         return await self._write(partial(queues.free_places, ended_before=ended_before, now=now, limit=limit))

@@ -7,6 +7,11 @@ from angarium.store.transaction import Session, Transaction, json_array
 
 SQL = load("tenant")
 _PIECE = 2000
+_AT_ONCE = (
+    "tokens", "signing_keys", "declared", "mentions", "schedules", "endpoint_stats", "lanes", "queues",
+    "flow_controls", "deduplication",
+)  # fmt: skip
+_AT_LAST = ("dead_letters", "runs", "lanes", "queues", "flow_controls", "deduplication", "usage", "identity")
 
 
 def identify(tx: Transaction, namespace: str, uid: str) -> None:
@@ -20,7 +25,7 @@ def known(session: Session) -> dict[str, str | None]:
 
 def close(tx: Transaction, namespace: str) -> None:
     """Nothing gets in or out from now on: tokens, keys and objects go at once."""
-    for name in ("tokens", "signing_keys", "declared", "mentions", "schedules", "endpoint_stats", "lanes"):
+    for name in _AT_ONCE:
         tx.run(SQL[name], namespace=namespace)
 
 
@@ -44,5 +49,5 @@ def clear_messages(tx: Transaction, namespace: str, messages: Sequence[int]) -> 
 
 def clear_rest(tx: Transaction, namespace: str) -> None:
     """Remove what is left when the messages are gone."""
-    for name in ("dead_letters", "runs", "lanes", "usage", "identity"):
+    for name in _AT_LAST:
         tx.run(SQL[name], namespace)

@@ -19,11 +19,6 @@ INSERT INTO log (
 -- name: insert_attempt
 INSERT OR REPLACE INTO attempts (message, number, time_ms, duration_us, status, error) VALUES (?, ?, ?, ?, ?, ?);
 
--- name: insert_dead_letter
-INSERT INTO dead_letters (
-    namespace, created_ms, message, url, error, response_status, response_headers, response_body
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?);
-
 -- name: due_lanes
 -- Lanes with a due message that nothing holds back, oldest first. A window that is to end later than it can was begun
 -- before the clock was set back.

@@ -5,7 +5,7 @@ DELETE FROM credentials WHERE namespace = :namespace;
 DELETE FROM signing_keys WHERE namespace = :namespace;
 
 -- name: declared
-DELETE FROM declared WHERE kind IN ('Endpoint', 'Topic', 'Schedule', 'Token') AND namespace = :namespace;
+DELETE FROM declared WHERE kind IN ('Endpoint', 'Topic', 'Schedule', 'Queue', 'Token') AND namespace = :namespace;
 
 -- name: mentions
 DELETE FROM mentions WHERE namespace = :namespace;
@@ -48,6 +48,15 @@ DELETE FROM dead_letters WHERE namespace = :namespace;
 
 -- name: runs
 DELETE FROM runs WHERE namespace = :namespace;
+
+-- name: queues
+DELETE FROM queues WHERE namespace = :namespace;
+
+-- name: flow_controls
+DELETE FROM flow_controls WHERE namespace = :namespace;
+
+-- name: deduplication
+DELETE FROM deduplication WHERE namespace = :namespace;
 
 -- name: usage
 DELETE FROM usage WHERE namespace = :namespace;
