@@ -37,11 +37,12 @@ class AttemptEnded:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A Schedule fired; `lag_s` is how late, in seconds."""
+    """A Schedule fired; `lag_s` is how late, in seconds. `queue` is the one that its messages go into, if any."""
 
     run: Run
     message_ids: tuple[str, ...]
     lag_s: float
+    queue: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

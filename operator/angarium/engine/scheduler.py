@@ -167,7 +167,9 @@ class Scheduler:
         for result in fired.runs:
             if result.acceptance is not None:
                 lag_s = max(0.0, (now - decision.due_at[result.run.id]).total_seconds())
-                yield RunStarted(result.run, tuple(message.id for message in result.acceptance.messages), lag_s)
+                messages = result.acceptance.messages
+                queue = messages[0].queue if messages else None
+                yield RunStarted(result.run, tuple(message.id for message in messages), lag_s, queue)
                 if result.acceptance.missing:
                     topic = result.acceptance.messages[0].topic or ""
                     yield MembersMissing(ref.namespace, topic, result.acceptance.missing)

@@ -48,7 +48,7 @@ class ManifestFiles:
         self._catalog = catalog
         self._store = store
         self._references = references
-        self._statuses = Statuses(store, references)
+        self._statuses = Statuses(store, references, clock)
         self._clock = clock
         self._announce = announce
         self._validator = Validator()

@@ -5,14 +5,17 @@ from collections.abc import Iterable
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.messages import Outcome, Result
 from angarium.domain.notices import (
+    Accepted,
     AttemptEnded,
     CatalogChanged,
     ClockReset,
     EndpointOrphansFailed,
     Notice,
+    PlaceFreed,
     RunFailed,
     RunStarted,
     SlotsSkipped,
+    TakenOver,
 )
 from angarium.kube.events import Told
 
@@ -22,10 +25,17 @@ def touched(notices: Iterable[Notice]) -> set[ObjectRef]:
     refs: set[ObjectRef] = set()
     for notice in notices:
         match notice:
+            case Accepted(message):
+                refs.update(_queue_of(message.namespace, message.queue))
             case AttemptEnded(outcome):
-                refs.update(_objects_of(outcome))
-            case RunStarted(run) | RunFailed(run):
+                message = outcome.leased.message
+                refs.update((*_objects_of(outcome), *_queue_of(message.namespace, message.queue)))
+            case RunStarted(run):
+                refs.update((run.schedule, *_queue_of(run.schedule.namespace, notice.queue)))
+            case RunFailed(run):
                 refs.add(run.schedule)
+            case PlaceFreed(queue):
+                refs.add(queue)
             case SlotsSkipped(schedule) | ClockReset(schedule):
                 refs.add(schedule)
             case CatalogChanged(changed):
@@ -52,6 +62,10 @@ def _objects_of(outcome: Outcome) -> list[ObjectRef]:
     return refs
 
 
+def _queue_of(namespace: str, queue: str | None) -> list[ObjectRef]:
+    return [ObjectRef(Kind.QUEUE, namespace, queue)] if queue is not None else []
+
+
 def _event(notice: Notice) -> Told | None:
     match notice:
         case AttemptEnded(outcome) if outcome.result is Result.FAILED:
@@ -68,6 +82,12 @@ def _event(notice: Notice) -> Told | None:
         case ClockReset(schedule, considered_until):
             text = f"the clock is behind {considered_until:%Y-%m-%dT%H:%M:%SZ}, the last slot decided: starts anew"
             return Told(schedule, "ClockReset", text)
+        case TakenOver(ref):
+            text = f"the {ref.kind} that had been made over the API is replaced by this one; messages already accepted stay"
+            return Told(ref, "TakenOver", text, warning=False)
+        case PlaceFreed(queue, message_id):
+            text = f"the callbacks of message {message_id} have not ended in time: the queue goes on without them"
+            return Told(queue, "PlaceFreed", text)
     return None
 
 

@@ -54,7 +54,7 @@ class Parts:
         self.tokens = TokenSecrets(
             client, planes.store, planes.keys, scope.public_url, self._tokens_changed, self._tenant_replaced
         )
-        statuses = Statuses(planes.store, planes.references)
+        statuses = Statuses(planes.store, planes.references, planes.clock)
         desired = DesiredStatuses(statuses, self.tokens, planes.clock, self._look_again)
         self.status = StatusWriter(client, desired.of, planes.clock, loop)
         self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
@@ -62,6 +62,7 @@ class Parts:
         self.again = asyncio.Event()
         self._namespaces = scope.namespaces
         self._tenant_is_new = False
+        self._looking_again: set[ObjectRef] = set()
 
     def loops(self) -> Sequence[tuple[str, Callable[[], Coroutine[Any, Any, None]]]]:
         return [("events", self.events.run), ("tokens", self.tokens.run), ("status", self.status.run)]
@@ -102,7 +103,15 @@ class Parts:
         self.status.touch(refs)
 
     def _look_again(self, refs: Sequence[ObjectRef], delay_s: float) -> None:
-        self._loop.call_later(delay_s, self.status.touch, list(refs))
+        """Once for each object, however often it is asked for before that."""
+        fresh = [ref for ref in refs if ref not in self._looking_again]
+        if fresh:
+            self._looking_again.update(fresh)
+            self._loop.call_later(delay_s, self._look, fresh)
+
+    def _look(self, refs: Sequence[ObjectRef]) -> None:
+        self._looking_again.difference_update(refs)
+        self.status.touch(refs)
 
 
 def _concerns_tokens(notice: Notice) -> bool:

@@ -1,7 +1,8 @@
 """What the status of declared objects should be: gathers what the store and the Secrets say, a few reads for many.
 
-Problems are named by what is missing, in the order of the spec: EndpointNotFound, TopicNotFound, TopicNotAccepted,
-SecretNotFound and ConfigMapNotFound (the latter two also for a missing key, and as the reader of references says).
+Problems are named by what is missing, objects by kind and name before keys in the order of the spec: EndpointNotFound,
+QueueNotFound, QueueNotAccepted, TopicNotFound, TopicNotAccepted, SecretNotFound and ConfigMapNotFound (the latter two
+also for a missing key, and as the reader of references says). What was made over the API has no status.
 """
 
 import asyncio
@@ -9,14 +10,27 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from angarium.domain.declarations import Declared, Endpoint, Header, KeyRef, Kind, ObjectRef, Rejection, Schedule
+from angarium.domain.declarations import (
+    Declared,
+    Endpoint,
+    Header,
+    KeyRef,
+    Kind,
+    ObjectRef,
+    Origin,
+    Rejection,
+    Schedule,
+)
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
-from angarium.domain.ports import CatalogStore, HistoryStore, References
-from angarium.domain.views import EndpointView, ScheduleView, TopicView
+from angarium.domain.ports import CatalogStore, Clock, HistoryStore, References
+from angarium.domain.views import EndpointView, QueueView, ScheduleView, TopicView
 from angarium.resources.conditions import Problem
 from angarium.resources.manifest import View
 
 READS_AT_ONCE = 8
+
+StoreView = EndpointView | TopicView | ScheduleView | QueueView
+"""What the store knows of an object's progress."""
 
 
 class StatusStore(CatalogStore, HistoryStore, Protocol):
@@ -27,7 +41,8 @@ class StatusStore(CatalogStore, HistoryStore, Protocol):
 class StatusInput:
     """All that an object's status is made of, but for the conditions that stand there: see `manifest.status`.
 
-    `recheck`: a Secret or ConfigMap is missing or unreadable. Nobody tells when that changes: ask again in 15 s.
+    `recheck`: a Secret or ConfigMap is missing or unreadable, or messages wait in a Queue, for their time, an Endpoint,
+    a callback. Nobody tells by object when that changes: ask again in 15 s.
     """
 
     declared: Declared
@@ -48,30 +63,34 @@ class _Source:
 class Statuses:
     """May be asked from any loop. Who keeps the Secrets of Tokens adds their views and problems to what comes back."""
 
-    def __init__(self, store: StatusStore, references: References) -> None:
+    def __init__(self, store: StatusStore, references: References, clock: Clock) -> None:
         self._store = store
         self._references = references
+        self._clock = clock
 
     async def desired(self, refs: Collection[ObjectRef]) -> dict[ObjectRef, StatusInput]:
-        """What the status of each object is made of; objects that do not exist are left out."""
-        declared = await self._store.declared_many(list(refs))
+        """What the status of each object is made of; what no resource declares is left out."""
+        found = await self._store.declared_many(list(refs))
+        declared = {ref: one for ref, one in found.items() if one.origin is Origin.RESOURCE}
         views = await self._views(declared.keys())
         named = _destinations(declared.values())
         destinations = await self._store.declared_many(sorted(named)) if named else {}
         missing = await self._missing_sources(declared.values())
         return {ref: self._input(one, views.get(ref), destinations, missing) for ref, one in declared.items()}
 
-    async def _views(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, EndpointView | TopicView | ScheduleView]:
+    async def _views(self, refs: Iterable[ObjectRef]) -> dict[ObjectRef, StoreView]:
         of_kind: dict[Kind, list[ObjectRef]] = {kind: [] for kind in Kind}
         for ref in refs:
             of_kind[ref.kind].append(ref)
-        views: dict[ObjectRef, EndpointView | TopicView | ScheduleView] = {}
+        views: dict[ObjectRef, StoreView] = {}
         if endpoints := of_kind[Kind.ENDPOINT]:
             views.update(await self._store.endpoint_views(endpoints))
         if topics := of_kind[Kind.TOPIC]:
             views.update(await self._store.topic_views(topics))
         if schedules := of_kind[Kind.SCHEDULE]:
             views.update(await self._store.schedule_views(schedules))
+        if queues := of_kind[Kind.QUEUE]:
+            views.update(await self._store.queue_views(queues, self._clock.now()))
         return views
 
     async def _missing_sources(self, declared: Iterable[Declared]) -> dict[_Source, Problem]:
@@ -102,7 +121,7 @@ class Statuses:
     def _input(
         self,
         declared: Declared,
-        view: EndpointView | TopicView | ScheduleView | None,
+        view: StoreView | None,
         destinations: Mapping[ObjectRef, Declared],
         missing: Mapping[_Source, Problem],
     ) -> StatusInput:
@@ -110,29 +129,42 @@ class Statuses:
             return StatusInput(declared, None)
         sources = [missing[source] for source in _sources(declared) if source in missing]
         problems = [*_unresolved(declared, view, destinations), *sources]
-        return StatusInput(declared, view, tuple(dict.fromkeys(problems)), recheck=bool(sources))
+        return StatusInput(declared, view, tuple(dict.fromkeys(problems)), recheck=bool(sources) or _waits(view))
 
 
 def _destinations(declared: Iterable[Declared]) -> frozenset[ObjectRef]:
-    """What Schedules name. Members of Topics are left out: the store's view says which of them are missing."""
+    """What Schedules name: destinations, also of callbacks, and queues.
+
+    Members of Topics are left out: the store's view says which of them are missing.
+    """
     return frozenset(ref for one in declared if one.ref.kind is Kind.SCHEDULE for ref in one.references())
 
 
 def _unresolved(
-    declared: Declared, view: EndpointView | TopicView | ScheduleView | None, destinations: Mapping[ObjectRef, Declared]
+    declared: Declared, view: StoreView | None, destinations: Mapping[ObjectRef, Declared]
 ) -> list[Problem]:
     if isinstance(view, TopicView):
         return [_not_found(Kind.ENDPOINT, name) for name in view.missing]
     if not isinstance(declared.spec, Schedule):
         return []
-    problems = []
-    for ref in declared.references():
-        destination = destinations.get(ref)
-        if destination is None:
-            problems.append(_not_found(ref.kind, ref.name))
-        elif ref.kind is Kind.TOPIC and isinstance(destination.spec, Rejection):
-            problems.append(Problem("TopicNotAccepted", f"Topic {ref.name!r} is not accepted: see its conditions"))
-    return problems
+    problems = (_problem(ref, destinations.get(ref)) for ref in sorted(declared.references()))
+    return [problem for problem in problems if problem]
+
+
+def _problem(ref: ObjectRef, named: Declared | None) -> Problem | None:
+    if ref.kind is Kind.QUEUE and (named is None or named.origin is Origin.API):
+        # It is made with the first message; that this happened, and was not declared, changes nothing.
+        where = "messages go into a queue of this name that the API owns, made with parallelism 1 if there is none"
+        return Problem("QueueNotFound", f"Queue {ref.name!r} does not exist: {where}")
+    if named is None:
+        return _not_found(ref.kind, ref.name)
+    if ref.kind is not Kind.ENDPOINT and isinstance(named.spec, Rejection):
+        return Problem(f"{ref.kind}NotAccepted", f"{ref.kind} {ref.name!r} is not accepted: see its conditions")
+    return None
+
+
+def _waits(view: StoreView | None) -> bool:
+    return isinstance(view, QueueView) and (view.waiting_since or view.blocked_by) is not None
 
 
 def _not_found(kind: Kind, name: str) -> Problem:
@@ -145,7 +177,8 @@ def _sources(declared: Declared) -> list[_Source]:
     if isinstance(spec, Endpoint):
         return [_Source(namespace, ref) for ref in (*_secrets(spec.options.headers), *_tls_secrets(spec))]
     if isinstance(spec, Schedule):
-        sources = [_Source(namespace, ref) for ref in _secrets(spec.options.headers)]
+        reports = [callback.options.headers for callback in (spec.callback, spec.failure_callback) if callback]
+        sources = [_Source(namespace, ref) for headers in (spec.options.headers, *reports) for ref in _secrets(headers)]
         return [*sources, _Source(namespace, spec.body_from, config_map=True)] if spec.body_from else sources
     return []
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.support.fakes import START, FakeReferences
+from tests.support.fakes import START, FakeClock, FakeReferences
 from tests.support.resources import NOW, declared_of, status_errors
 
 from angarium.domain.declarations import Declared, ObjectRef
@@ -55,7 +55,7 @@ def references() -> CountingReferences:
 
 @pytest.fixture
 def statuses(counting: Counting, references: CountingReferences) -> Statuses:
-    return Statuses(counting, references)  # type: ignore[arg-type]  # it answers to every method of the store
+    return Statuses(counting, references, FakeClock())  # type: ignore[arg-type]  # it answers to every method of the store
 
 
 def secret_header(secret: str, name: str = "Authorization") -> dict[str, Any]:
