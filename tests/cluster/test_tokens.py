@@ -208,6 +208,54 @@ def test_a_deleted_secret_rotates_the_token(stage: Stage) -> None:
     stage.ready(("Token", "rotates"))
 
 
+def test_a_rotation_over_the_api_rewrites_our_secrets_at_once(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    with own_stage(control_plane, namespace, tmp_path) as stage:
+        stage.apply("Token", "app", {})
+        stage.apply("Token", "reader", {"access": "ReadOnly"})
+        old, reader = values_of(stage, "app-qstash"), values_of(stage, "reader-qstash")
+        with stage.angarium.client(old[TOKEN]) as client:
+            answer = client.post("/v2/keys/rotate")
+            assert answer.status_code == 200
+            published = client.post(f"/v2/publish/{stage.receiver.url('/rotated')}", content=b"x")
+            assert published.status_code == 200
+        fresh = {**old, CURRENT: old[NEXT], NEXT: answer.json()["next"]}
+        assert answer.json()["current"] == fresh[CURRENT]
+        # Who has read the Secret before knows the key that signs now as the next one.
+        (received,) = stage.receiver.wait_for(1, path="/rotated")
+        for known in (old, fresh):
+            SignatureVerifier(known[CURRENT], known[NEXT]).verify(
+                signature=received.header("Upstash-Signature") or "", body="x", url=stage.receiver.url("/rotated")
+            )
+        wait_for(lambda: values_of(stage, "app-qstash") == fresh, within=SOON_S, describe="the Secret has the new keys")
+        assert values_of(stage, "reader-qstash") == reader
+        stage.ready(("Token", "app"), ("Token", "reader"))
+
+
+def test_adopted_keys_are_rotated_only_after_their_secret_is_gone(
+    control_plane: ControlPlane, namespace: str, tmp_path: Path
+) -> None:
+    def rotate() -> int:
+        with stage.angarium.client(values_of(stage, "app-qstash")[TOKEN]) as client:
+            return client.post("/v2/keys/rotate").status_code
+
+    with own_stage(control_plane, namespace, tmp_path) as stage:
+        stage.apply("Token", "app", {})
+        app = values_of(stage, "app-qstash")
+        stage.secret("sealed", **{TOKEN: "a-sealed-token", CURRENT: app[CURRENT], NEXT: app[NEXT]})
+        before = secret_of(stage, "sealed")
+        stage.apply("Token", "adopts", {"secretName": "sealed"})
+        stage.ready(("Token", "adopts"))
+        assert rotate() == 409
+        assert untouched(stage, before)
+        assert values_of(stage, "app-qstash") == app
+        stage.delete("Token", "adopts")
+        stage.delete("Secret", "sealed")
+        wait_for(rotate, lambda status: status == 200, within=ROTATED_S, describe="the keys can be rotated")
+        wait_for(lambda: values_of(stage, "app-qstash")[CURRENT] == app[NEXT], within=SOON_S)
+
+
 def test_what_somebody_else_broke_in_our_secret_is_put_right(stage: Stage) -> None:
     stage.apply("Token", "repaired", {})
     before = values_of(stage, "repaired-qstash")

@@ -22,31 +22,29 @@ class Messages:
         self._clock = clock
 
     async def cancel(self, where: HistoryFilter, most: int | None = None) -> int:
-        """Cancel all messages that have not ended and match, or the first `most`. Returns how many there were.
+        """Cancel all messages that have not ended and match, or the first `most`; listed ids all. Returns how many.
 
         Raises StoreError; what was canceled before stays so.
         """
-        if not where.message_ids:
-            return await self._cancel(where, most)
-        chunks = pieces(where.message_ids, AT_ONCE)
-        return sum([await self._cancel(replace(where, message_ids=chunk), most) for chunk in chunks])
-
-    async def _cancel(self, where: HistoryFilter, most: int | None) -> int:
+        if where.message_ids:
+            chunks = pieces(where.message_ids, AT_ONCE)
+            return sum([await self._cancel(replace(where, message_ids=chunk), len(chunk)) for chunk in chunks])
         canceled = 0
         while most is None or canceled < most:
             limit = AT_ONCE if most is None else min(AT_ONCE, most - canceled)
-            count = await self._store.cancel(where, limit, self._clock.now())
+            count = await self._cancel(where, limit)
             canceled += count
-            if count:
-                self._wake()
             if count < limit:
                 break
         return canceled
 
-    def _wake(self) -> None:
-        # What is held in memory has lost its lease and must not be sent; who waited behind it may go.
-        for alarm in self._alarms:
-            alarm.wake()
+    async def _cancel(self, where: HistoryFilter, limit: int) -> int:
+        count = await self._store.cancel(where, limit, self._clock.now())
+        if count:
+            # What is held in memory has lost its lease and must not be sent; who waited behind it may go.
+            for alarm in self._alarms:
+                alarm.wake()
+        return count
 
 
 def pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

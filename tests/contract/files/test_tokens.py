@@ -104,6 +104,22 @@ async def test_deleting_the_file_rotates(store: Store, terminal: Terminal, file:
     assert await accepts(store, new) is Access.READ_WRITE
 
 
+async def test_rotated_keys_come_into_the_file_beside_the_same_token(
+    store: Store, terminal: Terminal, file: Path
+) -> None:
+    files = token_files(file.parent, store, terminal)
+    await files.reconcile()
+    before = values_in(file)
+    await store.rotate_signing_keys("default", "sig_fresh")
+    await files.reconcile()
+    assert values_in(file) == {
+        **before,
+        "QSTASH_CURRENT_SIGNING_KEY": before["QSTASH_NEXT_SIGNING_KEY"],
+        "QSTASH_NEXT_SIGNING_KEY": "sig_fresh",
+    }
+    assert len(terminal.lines) == 1
+
+
 async def test_a_file_brings_its_text_to_an_empty_store(store: Store, terminal: Terminal, file: Path) -> None:
     write(file, "export QSTASH_TOKEN='my own text'\nQSTASH_TOKEN=mine\n")
     await token_files(file.parent, store, terminal).reconcile()

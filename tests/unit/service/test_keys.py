@@ -2,10 +2,11 @@
 
 import os
 
-from tests.support.fakes import FakeCredentials
+from tests.support.fakes import FakeCredentials, Recorder
 
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
 from angarium.domain.declarations import Access
+from angarium.domain.notices import KeysRotated
 from angarium.service.keys import Keys
 
 
@@ -72,6 +73,17 @@ async def test_a_pair_stored_by_another_meanwhile_is_the_one_in_force() -> None:
             return found
 
     assert await Keys(Behind(), os.urandom).signing_keys("shop") == other
+
+
+async def test_a_rotation_is_in_force_at_once_and_told() -> None:
+    store, recorder = FakeCredentials(), Recorder()
+    keys = Keys(store, os.urandom, [recorder])
+    first = await keys.signing_keys("shop")
+    rotated = await keys.rotate("shop")
+    assert (rotated.current, await keys.signing_keys("shop")) == (first.next, rotated)
+    assert rotated.next not in (first.current, first.next)
+    assert recorder.notices == [KeysRotated("shop")]
+    assert (await keys.rotate("blog")).current, "a namespace without keys gets some first"
 
 
 async def test_keys_rotated_in_the_store_are_used_at_once() -> None:
