@@ -120,9 +120,8 @@ class DeliveryPlane:
         self.scheduler = Scheduler(
             store, Decisions(references), self.dispatcher, self.dispatcher.bindings, observers, clock
         )
-        janitor = Janitor(
-            store, retention_of(settings), observers, clock, HousekeepingSettings(orphan_grace=settings.orphan_grace)
-        )
+        housekeeping = HousekeepingSettings(orphan_grace=settings.orphan_grace, callback_hold=settings.callback_hold)
+        janitor = Janitor(store, retention_of(settings), observers, self.dispatcher, clock, housekeeping)
         self._publishing = Publishing(store, self.dispatcher, observers)
         context = Context(
             publishing=self._publishing,

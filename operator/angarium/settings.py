@@ -159,6 +159,12 @@ class Settings:
     orphan_grace: timedelta = _setting(
         timedelta(minutes=5), _duration, "How long messages of a deleted Endpoint wait for its return.", "DURATION"
     )
+    callback_hold: timedelta = _setting(
+        timedelta(hours=24),
+        _at_least(timedelta(seconds=1)),
+        "How long callbacks of a message that has ended may hold its place in a queue.",
+        "DURATION",
+    )
     keep_messages: timedelta = _setting(
         timedelta(days=3),
         _at_least(timedelta(minutes=1)),

@@ -12,12 +12,22 @@ from tests.support.waiting import until
 
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import StoreError
-from angarium.domain.notices import EndpointOrphansFailed
+from angarium.domain.notices import EndpointOrphansFailed, PlaceFreed
 from angarium.domain.ports import Retention, Store
 from angarium.engine.janitor import HousekeepingSettings, Janitor
 from angarium.engine.supervisor import Pulse
 
 BILLING = ObjectRef(Kind.ENDPOINT, "shop", "billing")
+ORDERS = ObjectRef(Kind.QUEUE, "shop", "orders")
+
+
+class Bell:
+    """An Alarm that counts."""
+
+    rung = 0
+
+    def wake(self) -> None:
+        self.rung += 1
 
 
 @dataclass
@@ -26,6 +36,7 @@ class Rooms:
 
     rows: int = 0
     orphans: list[list[str]] = field(default_factory=list)
+    held: list[list[str]] = field(default_factory=list)
     failing: int = 0
     purges: list[tuple[datetime, int]] = field(default_factory=list)
     cutoffs: list[datetime] = field(default_factory=list)
@@ -39,6 +50,10 @@ class Rooms:
         self.cutoffs.append(deleted_before)
         return {BILLING: self.orphans.pop(0)} if self.orphans else {}
 
+    async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
+        assert now - ended_before == timedelta(hours=24)
+        return {ORDERS: self.held.pop(0)} if self.held else {}
+
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
         removed = min(limit, self.rows)
         self.rows -= removed
@@ -46,8 +61,8 @@ class Rooms:
         return removed
 
 
-async def run(rooms: Rooms, recorder: Recorder, for_s: float) -> None:
-    janitor = Janitor(rooms, Retention(), [recorder], LoopClock())  # type: ignore[arg-type]
+async def run(rooms: Rooms, recorder: Recorder, for_s: float, bell: Bell | None = None) -> None:
+    janitor = Janitor(rooms, Retention(), [recorder], bell or Bell(), LoopClock())  # type: ignore[arg-type]
     running = asyncio.create_task(janitor.run(Pulse()))
     await asyncio.sleep(for_s)
     running.cancel()
@@ -68,6 +83,14 @@ async def test_much_to_remove_goes_in_small_batches_with_pauses() -> None:
     await run(rooms, Recorder(), 30)
     assert [removed for _, removed in rooms.purges] == [500, 500, 200, 0]
     assert all(b[0] - a[0] >= timedelta(milliseconds=50) for a, b in zip(rooms.purges, rooms.purges[1:], strict=False))
+
+
+@pytest.mark.looptime
+async def test_places_that_callbacks_held_too_long_are_freed_and_told_and_who_waited_is_claimed() -> None:
+    recorder, bell = Recorder(), Bell()
+    await run(Rooms(held=[["msg_1", "msg_2"], ["msg_3"]]), recorder, 30, bell)
+    assert recorder.notices == [PlaceFreed(ORDERS, f"msg_{n}") for n in (1, 2, 3)]
+    assert bell.rung == 2
 
 
 @pytest.mark.looptime
@@ -93,7 +116,7 @@ async def test_messages_of_an_endpoint_that_stays_deleted_fail(store: Store) -> 
     (message,) = await accepted(store, publication(endpoint="billing", created_at=clock.now()))
     await store.remove([(BILLING, None)], clock.now())
     settings = HousekeepingSettings(every=timedelta(milliseconds=20), orphan_grace=timedelta(milliseconds=200))
-    running = asyncio.create_task(Janitor(store, Retention(), [recorder], clock, settings).run(Pulse()))
+    running = asyncio.create_task(Janitor(store, Retention(), [recorder], Bell(), clock, settings).run(Pulse()))
     await until(lambda: bool(recorder.notices))
     assert recorder.notices == [EndpointOrphansFailed(BILLING, (message.id,))]
     view = await store.message("shop", message.id, clock.now())
