@@ -2,7 +2,21 @@ from dataclasses import replace
 
 import pytest
 from tests.support.fakes import START
-from tests.support.stores import DAY, NS, SECOND, changed, declared, endpoint, schedule, topic
+from tests.support.stores import (
+    DAY,
+    NS,
+    SECOND,
+    accepted,
+    changed,
+    declared,
+    delivered,
+    endpoint,
+    grant,
+    leased,
+    publication,
+    schedule,
+    topic,
+)
 
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
 from angarium.domain.declarations import (
@@ -18,6 +32,7 @@ from angarium.domain.declarations import (
     Token,
 )
 from angarium.domain.errors import InvalidInput, OwnedByResource, QuotaReached
+from angarium.domain.messages import MessageState
 from angarium.domain.ports import Change, Store, Version
 
 REJECTED = Rejection("InvalidCron", "spec.cron: 'x' is not a cron expression")
@@ -223,3 +238,61 @@ async def test_a_schedule_of_the_api_counts_from_its_creation_and_not_while_it_w
     assert await considered() == [(ref, START + 3 * SECOND)]
     await store.edit(ref, lambda _: None, START)
     assert await considered() == []
+
+
+async def test_a_queue_resource_that_goes_leaves_its_messages_a_queue_of_the_api(store: Store) -> None:
+    owned = declared(Kind.QUEUE, "mine", Queue(4, suspend=True))
+    await store.apply([owned], START)
+    (message,) = await accepted(store, publication(queue="mine"))
+    assert await store.remove([(QUEUE, owned.uid)], START) == {QUEUE}
+    kept = await store.declared(QUEUE)
+    assert kept is not None and (kept.origin, kept.spec) == (Origin.API, Queue(4, suspend=True))
+    assert kept.created_at == owned.created_at and kept.uid.startswith("api_")
+    assert (await store.queue_views([QUEUE], START))[QUEUE].lag == 1
+    view = await store.message(NS, message.id, START)
+    assert view is not None and view.state is MessageState.WAITING
+    assert (await store.apply([owned], START)).taken_over == {QUEUE}
+
+
+async def test_a_rejected_queue_that_goes_leaves_its_messages_one_of_parallelism_1(store: Store) -> None:
+    owned = declared(Kind.QUEUE, "mine", Queue(4))
+    await store.apply([owned], START)
+    await accepted(store, publication(queue="mine"))
+    await store.apply([changed(owned, spec=REJECTED)], START)
+    await store.remove([(QUEUE, owned.uid)], START)
+    kept = await store.declared(QUEUE)
+    assert kept is not None and kept.spec == Queue()
+
+
+async def test_a_queue_without_messages_goes_with_its_resource(store: Store) -> None:
+    owned = declared(Kind.QUEUE, "mine", Queue(4))
+    await store.apply([owned], START)
+    (leased_message,) = await leased(store, publication(queue="mine"))
+    assert all(await store.record([delivered(leased_message)], START))
+    assert await store.remove([(QUEUE, owned.uid)], START) == {QUEUE}
+    assert await store.declared(QUEUE) is None
+
+
+async def test_deleting_a_queue_over_the_api_cancels_what_has_not_ended(store: Store) -> None:
+    await store.edit(QUEUE, to(Queue()), START)
+    (first,) = await leased(store, publication(queue="mine"))
+    (second,) = await accepted(store, publication(queue="mine"))
+    (other,) = await accepted(store, publication(queue="other"))
+    await store.edit(QUEUE, lambda _: None, START + SECOND)
+    views = [await store.message(NS, one.id, START + SECOND) for one in (first.message, second, other)]
+    assert [view.state for view in views if view] == [MessageState.CANCELED] * 2 + [MessageState.WAITING]
+    assert await store.record([delivered(first)], START + SECOND) == [False]
+
+
+async def test_changed_settings_of_a_queue_start_what_waits(store: Store) -> None:
+    await store.edit(QUEUE, to(Queue(suspend=True)), START)
+    messages = [one.id for _ in range(3) for one in await accepted(store, publication(queue="mine"))]
+
+    async def started() -> list[str]:
+        return [one.message.id for one in (await store.claim(grant(), START + SECOND)).leased]
+
+    assert await started() == []
+    await store.edit(QUEUE, to(Queue()), START)
+    assert await started() == messages[:1]
+    await store.edit(QUEUE, to(Queue(3)), START)
+    assert await started() == messages[1:]
