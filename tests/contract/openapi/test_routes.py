@@ -6,11 +6,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from tests.contract.openapi.conftest import Checked, bearer, shape
 from tests.contract.openapi.description import Description
-from tests.support.api import OTHER_TOKEN, PUBLISH_ONLY_TOKEN, READ_ONLY_TOKEN, TOKEN, Api
+from tests.support.api import OTHER_TOKEN, PUBLISH_ONLY_TOKEN, READ_ONLY_TOKEN, TOKEN, Api, Clock, serving
 from tests.support.routes import ROWS, Named, Row, furnish
 
+from angarium.api.connection import ConnectionLimits
 from angarium.api.handlers.openapi import DOCUMENT
+from angarium.api.options import OptionLimits
 from angarium.api.routes import Need
+from angarium.domain.ports import Store
 
 _NAMES = re.compile(r"\{([^}]*)\}")
 NOTHING = Named("msg_none", "1-0")
@@ -67,3 +70,17 @@ async def test_the_answer_to_each_token_is_described(api: Api, checked: Checked,
 async def test_what_asks_for_no_token_says_so(api: Api, description: Description) -> None:
     public = {shape(path) for _, path, operation in description.operations() if operation.get("security") == []}
     assert public == {shape(route.path) for route in api.server.routes if route.need is Need.NOTHING}
+
+
+async def test_a_body_beyond_the_limit_is_described_wherever_a_body_is_read(
+    store: Store, clock: Clock, description: Description
+) -> None:
+    few = 1000
+    async with serving(
+        store, clock, limits=ConnectionLimits(body=few), option_limits=OptionLimits(body=few, batch=few)
+    ) as api:
+        checked = Checked(api, description)
+        for row in ROWS:
+            if row.method != "GET":
+                reply = await checked(row.method, NOTHING.of(row.path), *row.headers, body=b"x" * (few + 1))
+                assert reply.status == 413, row
