@@ -21,6 +21,7 @@ SPECS: dict[str, dict[str, Any]] = {
     "Endpoint": {"url": "https://billing.shop.svc/hooks"},
     "Topic": {"endpoints": [{"name": "billing", "endpointRef": {"name": "billing"}}]},
     "Schedule": {"cron": "0 6 * * 1-5", "destination": {"endpointRef": {"name": "reports"}}},
+    "Queue": {},
     "Token": {},
 }
 """The smallest spec of each kind."""

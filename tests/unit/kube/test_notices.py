@@ -15,22 +15,32 @@ from angarium.domain.notices import (
     ClockReset,
     EndpointOrphansFailed,
     Notice,
+    PlaceFreed,
     RunFailed,
     RunStarted,
     SlotsSkipped,
+    TakenOver,
 )
 from angarium.kube.notices import bereft, told, touched
 
 SCHEDULE = ObjectRef(Kind.SCHEDULE, "shop", "nightly")
 ENDPOINT = ObjectRef(Kind.ENDPOINT, "shop", "billing")
+QUEUE = ObjectRef(Kind.QUEUE, "shop", "line")
 RUN = Run("run_1", SCHEDULE, "uid-1", START, Trigger.SLOT)
 
 
-def ended(result: Result, *, run: Run | None = RUN, endpoint: bool = True, attempt: Attempt | None = None) -> Notice:
+def ended(
+    result: Result, *, run: Run | None = RUN, endpoint: bool = True, attempt: Attempt | None = None
+) -> AttemptEnded:
     one = leased()
     message = replace(one.message, run=run, url=None if endpoint else "https://a.test", endpoint=None)
     message = replace(message, endpoint="billing") if endpoint else message
     return AttemptEnded(Outcome(replace(one, message=message), result, attempt))
+
+
+def queued(notice: AttemptEnded) -> Notice:
+    leased = notice.outcome.leased
+    return AttemptEnded(replace(notice.outcome, leased=replace(leased, message=replace(leased.message, queue="line"))))
 
 
 def attempt(response: Response | None = None, error: str = "") -> Attempt:
@@ -50,6 +60,11 @@ def attempt(response: Response | None = None, error: str = "") -> Attempt:
         (ClockReset(SCHEDULE, START), {SCHEDULE}),
         (CatalogChanged(frozenset({SCHEDULE, ENDPOINT})), {SCHEDULE, ENDPOINT}),
         (Accepted(leased().message, "https://a.test"), set()),
+        (Accepted(replace(leased().message, queue="line"), "https://a.test"), {QUEUE}),
+        (queued(ended(Result.RETRY, endpoint=False, run=None)), {QUEUE}),
+        (queued(ended(Result.DELIVERED)), {SCHEDULE, ENDPOINT, QUEUE}),
+        (RunStarted(RUN, ("msg_1",), 0.1, "line"), {SCHEDULE, QUEUE}),
+        (PlaceFreed(QUEUE, "msg_1"), {QUEUE}),
     ],
 )
 def test_the_objects_whose_status_may_have_changed(notice: Notice, refs: set[ObjectRef]) -> None:
@@ -92,3 +107,11 @@ def test_what_becomes_of_slots() -> None:
     assert [event.warning for event in events] == [True, True, False, True]
     assert "2026-03-01T12:00:00Z" in events[0].message
     assert events[1].message.startswith("7 slot(s)")
+
+
+def test_what_was_taken_over_and_what_was_freed_is_told() -> None:
+    taken, freed = told([TakenOver(QUEUE), PlaceFreed(QUEUE, "msg_1")])
+    assert (taken.ref, taken.reason, taken.warning) == (QUEUE, "TakenOver", False)
+    assert (freed.ref, freed.reason, freed.warning) == (QUEUE, "PlaceFreed", True)
+    assert "Queue that had been made over the API" in taken.message
+    assert "msg_1" in freed.message

@@ -10,7 +10,7 @@ from tests.support.resources import manifest_of
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.errors import StoreError
 from angarium.domain.ports import Version
-from angarium.kube.client import KubeError, Manifest
+from angarium.kube.client import PLURALS, KubeError, Manifest
 from angarium.kube.reconciler import LAST_RETRY_S, Reconciler, version
 from angarium.kube.resync import Resync
 from angarium.kube.status import Standing
@@ -190,8 +190,8 @@ class FakeLists:
         self.objects = objects
 
     async def pages(self, path: str) -> AsyncIterator[list[Manifest]]:
-        kind = {"endpoints": "Endpoint", "topics": "Topic", "schedules": "Schedule", "tokens": "Token"}
-        for one in self.objects.get(kind[path.rpartition("/")[2]], ()):
+        kinds = {plural: kind.value for kind, plural in PLURALS.items()}
+        for one in self.objects.get(kinds[path.rpartition("/")[2]], ()):
             await asyncio.sleep(0)
             if isinstance(one, KubeError):
                 raise one

@@ -12,15 +12,19 @@ from tests.support.resources import CREATED, SPECS, declared_of, field_names, ma
 
 from angarium.domain.declarations import (
     Access,
+    Callback,
     ConcurrencyPolicy,
     DeliveryOptions,
     Destination,
     Endpoint,
+    FlowControl,
     Header,
     KeyRef,
     Kind,
     MissedRunPolicy,
     ObjectRef,
+    Queue,
+    Redaction,
     Rejection,
     Schedule,
     Timing,
@@ -169,6 +173,71 @@ def test_topic() -> None:
     assert spec_of("Topic").match_labels is None
 
 
+def test_queue() -> None:
+    assert spec_of("Queue") == Queue(1, suspend=False)
+    assert spec_of("Queue", {"parallelism": 1000, "suspend": True}) == Queue(1000, suspend=True)
+    without = manifest_of("Queue")
+    del without["spec"]
+    assert manifest.decode(without).spec == Queue()
+
+
+@pytest.mark.parametrize(
+    ("kind", "given", "expected"),
+    [
+        ("Endpoint", {"rate": 10}, FlowControl("", None, 10, timedelta(seconds=1))),
+        ("Endpoint", {"parallelism": 5, "key": "of an older schema"}, FlowControl("", 5, None)),
+        ("Schedule", {"rate": 10, "period": "7d"}, FlowControl("schedule/sample", None, 10, timedelta(days=7))),
+        ("Schedule", {"parallelism": 1, "key": "shops/north"}, FlowControl("shops/north", 1, None)),
+    ],
+)
+def test_flow_control(kind: str, given: dict[str, Any], expected: FlowControl) -> None:
+    """An Endpoint's key is implied by its name; a Schedule without a key has one of its own."""
+    assert spec_of(kind, {"flowControl": given}).options.flow_control == expected
+
+
+def test_callbacks() -> None:
+    report = {
+        "url": "https://shop.test/done",
+        "method": "PUT",
+        "headers": [{"name": "Authorization", "valueFrom": {"secretKeyRef": {"name": "audit-auth", "key": "header"}}}],
+        "timeout": "30s",
+        "retry": {"limit": 1, "delay": "1000"},
+    }
+    decoded = spec_of("Schedule", {"callback": report, "failureCallback": {"endpointRef": {"name": "alerts"}}})
+    headers = (Header("Authorization", secret=KeyRef("audit-auth", "header")),)
+    options = DeliveryOptions("PUT", headers, timedelta(seconds=30), 1, "1000")
+    assert decoded.callback == Callback(Destination(url="https://shop.test/done"), options)
+    assert decoded.failure_callback == Callback(Destination(endpoint="alerts"))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, None),
+        ({"body": False, "headers": []}, None),
+        ({"body": True}, Redaction(body=True)),
+        ({"headers": ["Authorization", "X-Key", "x-key"]}, Redaction(names=("authorization", "x-key"))),
+        ({"body": True, "headers": ["*"]}, Redaction(body=True, all_headers=True)),
+    ],
+)
+def test_redaction(given: dict[str, Any], expected: Redaction | None) -> None:
+    assert spec_of("Schedule", {"redact": given}).redaction == expected
+
+
+def test_a_schedule_names_all_that_it_needs() -> None:
+    declared = declared_of(
+        "Schedule",
+        {
+            "queueRef": {"name": "line"},
+            "callback": {"endpointRef": {"name": "audit"}},
+            "failureCallback": {"endpointRef": {"name": "alerts"}},
+        },
+    )
+    named = {(ref.kind, ref.name) for ref in declared.references()}
+    endpoints = {(Kind.ENDPOINT, name) for name in ("reports", "audit", "alerts")}
+    assert named == endpoints | {(Kind.QUEUE, "line")}
+
+
 def test_token() -> None:
     assert spec_of("Token") == Token("sample-qstash", Access.READ_WRITE)
     assert spec_of("Token", {"secretName": "mine", "access": "PublishOnly"}) == Token("mine", Access.PUBLISH_ONLY)
@@ -295,6 +364,14 @@ def to(**destination: Any) -> dict[str, Any]:
     return {"destination": destination}
 
 
+def flow(**limits: Any) -> dict[str, Any]:
+    return {"flowControl": limits}
+
+
+def reported(**callback: Any) -> dict[str, Any]:
+    return {"callback": {"url": "https://a.test", **callback}}
+
+
 @pytest.mark.parametrize(
     ("kind", "spec", "reason", "message"),
     [
@@ -402,6 +479,41 @@ def to(**destination: Any) -> dict[str, Any]:
         ("Schedule", {"body": {"base64": BIG}}, "InvalidBody", "262145 bytes"),
         ("Schedule", {"body": {"configMapKeyRef": {"key": "a"}}}, "InvalidBody", "configMapKeyRef.name: is missing"),
         ("Schedule", {"body": "hello"}, "InvalidBody", "spec.body: is 'hello'; write an object"),
+        ("Endpoint", flow(), "InvalidFlowControl", "spec.flowControl: needs rate, parallelism or both"),
+        ("Endpoint", flow(rate=0), "InvalidFlowControl", "spec.flowControl.rate: is 0; write a whole number from 1"),
+        ("Endpoint", flow(rate=True), "InvalidFlowControl", "spec.flowControl.rate: is true"),
+        ("Endpoint", flow(parallelism=10**9 + 1), "InvalidParallelism", "1 to 1000000000"),
+        ("Endpoint", flow(rate=1, period="8d"), "InvalidFlowControl", "spec.flowControl.period: is 8d; write a"),
+        ("Endpoint", flow(rate=1, period="0s"), "InvalidFlowControl", "1s to 7d"),
+        ("Endpoint", flow(parallelism=1, period="1s"), "InvalidFlowControl", "goes with rate only"),
+        ("Endpoint", {"flowControl": 10}, "InvalidFlowControl", "spec.flowControl: is 10; write an object"),
+        ("Schedule", flow(key="endpoint/a", rate=1), "InvalidFlowControl", "must not begin with endpoint/"),
+        ("Schedule", flow(key="schedule/b", rate=1), "InvalidFlowControl", "must not begin with endpoint/"),
+        ("Schedule", flow(key="", rate=1), "InvalidFlowControl", "spec.flowControl.key: is empty"),
+        ("Schedule", flow(key="ä" * 257, rate=1), "InvalidFlowControl", "514 bytes"),
+        ("Schedule", flow(key="a"), "InvalidFlowControl", "needs rate"),
+        ("Schedule", {"queueRef": {"name": "My_Queue"}}, "InvalidSpec", "spec.queueRef.name: 'My_Queue'"),
+        ("Schedule", {"queueRef": {}}, "InvalidSpec", "spec.queueRef.name: is missing"),
+        ("Schedule", {"callback": {}}, "InvalidCallback", "spec.callback: has none of url, endpointRef"),
+        ("Schedule", reported(endpointRef={"name": "a"}), "InvalidCallback", "url and endpointRef"),
+        ("Schedule", reported(url="a.test"), "InvalidURL", "spec.callback.url: "),
+        ("Schedule", reported(timeout="3h"), "InvalidDuration", "spec.callback.timeout: is 3h"),
+        ("Schedule", reported(retry={"limit": 101}), "InvalidRetryLimit", "spec.callback.retry.limit"),
+        ("Schedule", reported(retry={"delay": "sleep(1)"}), "InvalidRetryDelay", "spec.callback.retry.delay"),
+        ("Schedule", reported(**header(name="content-type", value="a/b")), "InvalidHeader", "always application/json"),
+        ("Schedule", {"failureCallback": {"topicRef": {"name": "a"}}}, "InvalidCallback", "spec.failureCallback: has"),
+        ("Schedule", {"redact": {"headers": ["X A"]}}, "InvalidHeader", "spec.redact.headers: 'X A' is not an HTTP"),
+        ("Schedule", {"redact": {"headers": ["X"] * 33}}, "InvalidHeader", "at most 32"),
+        ("Schedule", {"redact": {"body": 1}}, "InvalidBody", "spec.redact.body: is 1; write true or false"),
+        (
+            "Queue",
+            {"parallelism": 0},
+            "InvalidParallelism",
+            "spec.parallelism: is 0; write a whole number",
+        ),
+        ("Queue", {"parallelism": 1001}, "InvalidParallelism", "1 to 1000"),
+        ("Queue", {"parallelism": "1"}, "InvalidParallelism", "is '1'"),
+        ("Queue", {"suspend": 1}, "InvalidSpec", "spec.suspend: is 1; write true or false"),
     ],
 )
 def test_rejections(kind: str, spec: dict[str, Any], reason: str, message: str) -> None:

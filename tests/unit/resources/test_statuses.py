@@ -13,8 +13,11 @@ from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.messages import MessageState, Run, Trigger
 from angarium.domain.views import (
     AttemptView,
+    Block,
+    BlockReason,
     EndpointView,
     MemberView,
+    QueueView,
     RunView,
     ScheduleView,
     TokenView,
@@ -369,3 +372,38 @@ def test_any_status_fits(count: int, members: int, error: str) -> None:
     runs = [big(slot, error, members) for slot in range(count)]
     declared = declared_of("Schedule", {"historyLimit": 50})
     assert size(manifest.status(declared, view(*runs), (), [], NOW)) <= LIMIT
+
+
+def test_a_queue_says_what_it_waits_for() -> None:
+    blocked = Block("msg_1", NOW - SECOND, BlockReason.ENDPOINT_SUSPENDED)
+    status = manifest.status(declared_of("Queue"), QueueView(7, NOW - 2 * SECOND, blocked), (), (), NOW)
+    assert status_errors("Queue", status) == []
+    assert status["oldestWaitingSince"] == "2026-11-23T11:59:58.000Z"
+    assert status["blockedBy"] == {
+        "messageId": "msg_1",
+        "since": "2026-11-23T11:59:59.000Z",
+        "reason": "EndpointSuspended",
+    }
+
+
+@pytest.mark.parametrize("reason", BlockReason)
+def test_every_reason_of_a_block_fits_the_schema(reason: BlockReason) -> None:
+    view = QueueView(1, None, Block("msg_1", NOW, reason))
+    assert status_errors("Queue", manifest.status(declared_of("Queue"), view, (), (), NOW)) == []
+
+
+def test_a_queue_that_moves_counts_nothing() -> None:
+    """How many messages are in it would change all the time: that is a metric."""
+    queue = declared_of("Queue")
+    assert manifest.status(queue, QueueView(7), (), (), NOW) == manifest.status(queue, QueueView(8), (), (), NOW)
+    assert set(manifest.status(queue, QueueView(7), (), (), NOW)) == {"observedGeneration", "conditions"}
+
+
+def test_a_suspended_queue_is_ready_with_that_reason() -> None:
+    ready = manifest.status(declared_of("Queue", {"suspend": True}), QueueView(), (), (), NOW)["conditions"][0]
+    assert (ready["type"], ready["status"], ready["reason"]) == ("Ready", "True", "Suspended")
+
+
+def test_a_queue_that_is_not_accepted_says_why() -> None:
+    ready = manifest.status(declared_of("Queue", {"parallelism": 0}), QueueView(), (), (), NOW)["conditions"][0]
+    assert (ready["status"], ready["reason"]) == ("False", "InvalidParallelism")

@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.support.fakes import START, FakeClock, FakeReferences
 from tests.support.resources import NOW, declared_of, status_errors
+from tests.support.stores import accepted, publication
 
-from angarium.domain.declarations import Declared, ObjectRef
-from angarium.domain.views import EndpointView, ScheduleView, TopicView
+from angarium.domain.declarations import Declared, ObjectRef, Origin
+from angarium.domain.views import EndpointView, QueueView, ScheduleView, TopicView
 from angarium.resources import manifest
 from angarium.resources.conditions import Problem
 from angarium.service.statuses import Statuses, StatusInput
@@ -181,6 +183,68 @@ async def test_headers_and_body_of_a_schedule(
 async def test_destinations_come_before_secrets(statuses: Statuses, store: SqliteStore) -> None:
     one = await only(statuses, store, schedule("daily", headers=[secret_header("auth")]))
     assert [reason for reason, _ in problems(one)] == ["EndpointNotFound", "SecretNotFound"]
+
+
+CALLED_BACK = {
+    "destination": {"url": "http://receiver/"},
+    "callback": {"endpointRef": {"name": "audit"}, "headers": [secret_header("one")]},
+    "failureCallback": {"endpointRef": {"name": "alerts"}, "headers": [secret_header("two")]},
+}
+
+
+async def test_endpoints_and_secrets_of_callbacks(
+    statuses: Statuses, store: SqliteStore, references: CountingReferences
+) -> None:
+    declared = schedule("daily", **CALLED_BACK)
+    one = await only(statuses, store, declared)
+    assert problems(one) == [
+        ("EndpointNotFound", "Endpoint 'alerts' does not exist"),
+        ("EndpointNotFound", "Endpoint 'audit' does not exist"),
+        ("SecretNotFound", "one with key header does not exist in shop"),
+        ("SecretNotFound", "two with key header does not exist in shop"),
+    ]
+    assert one.recheck
+    references.secrets["shop", "one", "header"] = references.secrets["shop", "two", "header"] = b"x"
+    await store.apply([endpoint("audit"), endpoint("alerts")], START)
+    assert (await statuses.desired([declared.ref]))[declared.ref].problems == ()
+
+
+def in_line() -> Declared:
+    return schedule("daily", destination={"url": "http://receiver/"}, queueRef={"name": "line"})
+
+
+def line(**spec: Any) -> Declared:
+    return declared_of("Queue", spec, name="line", uid="uid-line")
+
+
+async def test_a_queue_counts_as_missing_until_a_resource_declares_it(statuses: Statuses, store: SqliteStore) -> None:
+    declared = in_line()
+    missing = problems(await only(statuses, store, declared))
+    assert missing[0][0] == "QueueNotFound"
+    assert "a queue of this name that the API owns" in missing[0][1]
+    await store.edit(line().ref, lambda _: replace(line(), uid="api_1", origin=Origin.API), START)
+    assert problems((await statuses.desired([declared.ref]))[declared.ref]) == missing
+    await store.apply([line()], START)
+    assert (await statuses.desired([declared.ref]))[declared.ref].problems == ()
+
+
+async def test_a_rejected_queue_is_a_problem(statuses: Statuses, store: SqliteStore) -> None:
+    assert problems(await only(statuses, store, in_line(), line(parallelism=0)))[0][0] == "QueueNotAccepted"
+
+
+async def test_what_was_made_over_the_api_has_no_status(statuses: Statuses, store: SqliteStore) -> None:
+    for made in (line(), topic("orders"), schedule("daily")):
+        await store.edit(made.ref, lambda _, made=made: replace(made, origin=Origin.API), START)  # type: ignore[misc]
+        assert await statuses.desired([made.ref]) == {}
+
+
+async def test_a_queue_in_which_messages_wait_is_looked_at_again(statuses: Statuses, store: SqliteStore) -> None:
+    """Nobody tells it when the Endpoint that it waits for is resumed."""
+    one = await only(statuses, store, line(suspend=True))
+    assert (one.view, one.recheck) == (QueueView(), False)
+    await accepted(store, publication(namespace="shop", queue="line"))
+    one = (await statuses.desired([line().ref]))[line().ref]
+    assert (one.view, one.recheck) == (QueueView(1, START), True)
 
 
 async def test_a_rejected_object_has_no_problem_but_its_rejection(statuses: Statuses, store: SqliteStore) -> None:
