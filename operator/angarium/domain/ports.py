@@ -189,8 +189,8 @@ class CatalogStore(Protocol):
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
         """Remove objects, each only if its uid is still this one (None: whatever it is). Returns those removed.
 
-        Objects made over the API stay. Messages stay; those of an Endpoint wait. A Token's credential goes in the same transaction. A Queue with
-        messages that have not ended stays with its settings, owned by the API from then on.
+        Objects made over the API stay. Messages stay; those of an Endpoint wait. A Token's credential goes in the same
+        transaction. A Queue with messages that have not ended stays with its settings, owned by the API from then on.
         """
         ...
 

@@ -83,6 +83,9 @@ def from_wire(text: str, seed: str, field: str) -> Timing:
     zone, expression = "UTC", text
     if text.startswith(_ZONE_PREFIX):
         zone, _, expression = text.removeprefix(_ZONE_PREFIX).partition(" ")
+    if text.startswith(("TZ=", "@every", "@at")):
+        problem = "is not cron here; write 'CRON_TZ=<zone> <five fields>', or declare a Schedule resource"
+        raise InvalidInput(field, f"{text[:80]!r} {problem}")
     timing = Timing(cron=expression.strip(), cron_seed=seed, time_zone=zone)
     cron.parse(timing.cron or "", zone, seed, field, field)
     return timing

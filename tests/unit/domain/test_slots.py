@@ -20,7 +20,7 @@ from angarium.domain.slots import (
     plan,
     wire,
 )
-from angarium.domain.timings import count_occurrences
+from angarium.domain.timings import count_occurrences, from_wire
 
 SECOND, MINUTE, HOUR, DAY = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 NOON = datetime(2026, 10, 9, 12, tzinfo=UTC)
@@ -71,6 +71,26 @@ def test_cron_keeps_to_its_window_both_ends_included() -> None:
     assert occurrence_after(timing, NOON) == NOON + HOUR
     assert occurrence_after(timing, NOON + HOUR) == NOON + 2 * HOUR
     assert occurrence_after(timing, NOON + 2 * HOUR) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "expression", "zone"),
+    [
+        ("0 4 * * *", "0 4 * * *", "UTC"),
+        ("CRON_TZ=America/New_York 0 4 * * *", "0 4 * * *", "America/New_York"),
+        ("CRON_TZ=UTC   @daily", "@daily", "UTC"),
+    ],
+)
+def test_cron_of_the_api_has_its_zone_in_front(text: str, expression: str, zone: str) -> None:
+    timing = from_wire(text, "shop/daily", "Upstash-Cron")
+    assert timing == Timing(cron=expression, cron_seed="shop/daily", time_zone=zone)
+    assert from_wire(wire(timing), "shop/daily", "Upstash-Cron") == timing
+
+
+@pytest.mark.parametrize("text", ["@every 90s", "@at 2026-12-24T18:00:00Z", "TZ=UTC 0 4 * * *"])
+def test_other_forms_over_the_api_are_told_what_to_write(text: str) -> None:
+    with pytest.raises(InvalidInput, match="Upstash-Cron: .*CRON_TZ=<zone> <five fields>"):
+        from_wire(text, "shop/daily", "Upstash-Cron")
 
 
 def test_at_occurs_once() -> None:

@@ -8,18 +8,21 @@ from datetime import datetime, timedelta
 
 import pytest
 from tests.support.fakes import START, FakeClock, FakeDispatch, FakeReferences, Recorder
-from tests.support.stores import URL, changed, endpoint, ids, schedule, topic
+from tests.support.stores import NS, URL, changed, endpoint, ids, schedule, topic
 from tests.support.waiting import until
 
 from angarium.domain import slots
 from angarium.domain.declarations import (
+    Callback,
     ConcurrencyPolicy,
     Declared,
     DeliveryOptions,
     Destination,
+    FlowControl,
     Header,
     KeyRef,
     MissedRunPolicy,
+    Redaction,
     Schedule,
     Timing,
 )
@@ -28,6 +31,7 @@ from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.messages import LeaseGrant, Trigger
 from angarium.domain.notices import ClockReset, MembersMissing, RunFailed, RunStarted, SlotsSkipped
 from angarium.domain.ports import Limits, Retention, Store
+from angarium.domain.views import HistoryFilter
 from angarium.engine.decisions import Decisions
 from angarium.engine.scheduler import Scheduler
 from angarium.engine.supervisor import Pulse
@@ -107,6 +111,35 @@ async def test_a_publication_has_headers_content_type_labels_and_the_run(stage: 
     assert (message.timeout, message.max_retries, message.retry_delay) == (timedelta(seconds=9), 1, "500")
     assert message.run is not None and message.run.schedule.name == "report" and message.run.trigger is Trigger.SLOT
     assert message.created_at == START + MINUTE
+
+
+async def test_a_publication_has_queue_callbacks_delay_redaction_and_flow_control(stage: Stage) -> None:
+    callback = Callback(Destination(url="https://c.test"), labels=("told",))
+    limits = FlowControl(rate=5, period=MINUTE)
+    spec = {
+        "options": DeliveryOptions(flow_control=limits),
+        "queue": "mail",
+        "callback": callback,
+        "failure_callback": replace(callback, destination=Destination(url="https://f.test")),
+        "redaction": Redaction(body=True),
+        "delay": timedelta(seconds=90),
+        "caller_ip": "192.0.2.7",
+    }
+    await stage.declare(with_spec(schedule(), **spec))
+    await stage.pass_time(MINUTE)
+    (entry,) = (await stage.store.log(HistoryFilter(NS))).items
+    message = entry.message
+    assert message.not_before == START + MINUTE + timedelta(seconds=90)
+    assert (message.queue, message.caller_ip, message.redaction) == ("mail", "192.0.2.7", Redaction(body=True))
+    assert (message.callback, message.failure_callback) == (callback, spec["failure_callback"])
+    assert message.flow_control == replace(limits, key="schedule/report")
+
+
+async def test_a_flow_control_key_that_was_given_stays(stage: Stage) -> None:
+    limits = FlowControl(key="shared", parallelism=1)
+    await stage.declare(with_spec(schedule(), options=DeliveryOptions(flow_control=limits)))
+    await stage.pass_time(MINUTE)
+    assert (await stage.store.log(HistoryFilter(NS))).items[0].message.flow_control == limits
 
 
 async def test_a_declared_content_type_header_stands_alone(stage: Stage) -> None:
