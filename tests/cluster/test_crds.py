@@ -10,7 +10,8 @@ from tests.support.cluster import ROOT, Object, apply, get, patch, path_of
 from tests.support.controlplane import ControlPlane
 from tests.support.crd_cases import CASES, DUPLICATE, UNKNOWN, Case, Refusal
 
-EXAMPLES = ROOT / "examples" / "quickstart" / "cluster"
+EXAMPLES = (ROOT / "examples" / "quickstart" / "cluster", ROOT / "examples" / "queues")
+APPLY = [argument for folder in EXAMPLES for argument in ("-f", str(folder))]
 ROOT_OBJECT = "<nil>"
 WORDS = {
     "required": "Required value",
@@ -51,6 +52,12 @@ ENDPOINT_STATUS = {
     "consecutiveFailures": 2,
 }
 TOPIC_STATUS = {"conditions": [READY], "endpoints": 3, "missingEndpoints": ["billing", "audit"]}
+QUEUE_STATUS = {
+    "observedGeneration": 1,
+    "conditions": [READY],
+    "oldestWaitingSince": "2026-01-05T05:00:00.123Z",
+    "blockedBy": {"messageId": "msg_1", "since": "2026-01-05T05:00:01.123Z", "reason": "EndpointSuspended"},
+}
 TOKEN_STATUS = {"conditions": [READY], "secretName": "shop-qstash", "adopted": False}
 SCHEDULE_STATUS = {
     "observedGeneration": 1,
@@ -128,6 +135,7 @@ def create(control_plane: ControlPlane, manifest: Object, namespace: str, **para
         ("Endpoint", {"url": "https://a.test/", "suspend": False}),
         ("Topic", {"selector": {"matchLabels": {"events": "orders"}}}),
         ("Token", {"access": "ReadWrite"}),
+        ("Queue", {"parallelism": 1, "suspend": False}),
         (
             "Schedule",
             {
@@ -144,7 +152,7 @@ def create(control_plane: ControlPlane, manifest: Object, namespace: str, **para
 def test_defaults_are_visible_at_once(
     control_plane: ControlPlane, namespace: str, kind: str, spec: dict[str, Any]
 ) -> None:
-    """What can be inherited (method, headers, timeout, retry) has no default; a new object says it is waiting."""
+    """What can be inherited (method, headers, timeout, retry, flowControl) has no default; a new object says it is waiting."""
     given = {key: value for key, value in spec.items() if key in ("url", "selector", "every", "destination")}
     manifest = {**head(kind), **({"spec": given} if given else {})}
     created = create(control_plane, manifest, namespace).raise_for_status().json()
@@ -171,12 +179,12 @@ def test_a_spec_cannot_be_written_through_status(control_plane: ControlPlane, na
 
 def test_diff_is_clean_after_apply(control_plane: ControlPlane, namespace: str) -> None:
     for _ in range(2):
-        control_plane.kubectl("apply", "--dry-run=server", "-n", namespace, "-f", str(EXAMPLES))
-        applied = control_plane.kubectl("apply", "-n", namespace, "-f", str(EXAMPLES))
+        control_plane.kubectl("apply", "--dry-run=server", "-n", namespace, *APPLY)
+        applied = control_plane.kubectl("apply", "-n", namespace, *APPLY)
     ours = [line for line in applied.stdout.splitlines() if ".angarium.dev/" in line]
-    assert len(ours) == 5
+    assert len(ours) == 10
     assert all(line.endswith(" unchanged") for line in ours), ours
-    assert control_plane.kubectl("diff", "-n", namespace, "-f", str(EXAMPLES)).stdout == ""
+    assert control_plane.kubectl("diff", "-n", namespace, *APPLY).stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -185,6 +193,14 @@ def test_diff_is_clean_after_apply(control_plane: ControlPlane, namespace: str) 
         ("agep.spec.headers.valueFrom.secretKeyRef.key", "for example header"),
         ("agt.spec.selector.matchLabels", "Labels that an Endpoint must all have"),
         ("ags.spec.destination.topicRef", "A Topic of this namespace"),
+        ("agep.spec.flowControl.period", "Length of the window in which rate is counted"),
+        ("ags.spec.flowControl.key", "default a key of this Schedule's own"),
+        ("ags.spec.queueRef", "each taking one place until it and its callbacks have ended"),
+        ("ags.spec.callback", "Where each attempt is reported to"),
+        ("ags.spec.failureCallback.endpointRef", "An Endpoint of this namespace"),
+        ("ags.spec.redact.headers", "* hides all of them"),
+        ("agq.spec.parallelism", "How many places there are"),
+        ("agq.status.blockedBy.reason", "Callback the end of its callbacks"),
         ("ags.status.recentRuns.members.recentAttempts.durationMilliseconds", "in milliseconds"),
         ("agtok.spec.secretName", "-qstash appended"),
     ],
@@ -225,6 +241,11 @@ TABLES = [
         ],
     ),
     Table(
+        "Queue", "agq", {}, QUEUE_STATUS,
+        "NAME PARALLELISM SUSPENDED WAITING BLOCKED-BY READY REASON AGE",
+        ["sample", "1", "false", "*", "EndpointSuspended", "True", "Ready", "*"],
+    ),
+    Table(
         "Token", "agtok", {}, TOKEN_STATUS,
         "NAME ACCESS SECRET READY REASON AGE",
         ["sample", "ReadWrite", "shop-qstash", "True", "Ready", "*"],
@@ -253,10 +274,10 @@ def cells_under(heading: str, row: str) -> list[str]:
 
 
 def test_the_category_lists_all_kinds(control_plane: ControlPlane, namespace: str) -> None:
-    control_plane.kubectl("apply", "-n", namespace, "-f", str(EXAMPLES))
+    control_plane.kubectl("apply", "-n", namespace, *APPLY)
     names = control_plane.kubectl("get", "angarium", "-n", namespace, "-o", "name").stdout.split()
     kinds = {name.partition("/")[0] for name in names}
-    assert kinds == {f"{kind}.angarium.dev" for kind in ("endpoint", "topic", "schedule", "token")}
+    assert kinds == {f"{kind}.angarium.dev" for kind in ("endpoint", "topic", "schedule", "queue", "token")}
 
 
 def test_kubectl_shows_our_messages(control_plane: ControlPlane, namespace: str) -> None:

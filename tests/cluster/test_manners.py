@@ -20,7 +20,7 @@ from tests.support.stage import Stage
 from tests.support.staging import staged
 
 WRITES = {"create", "update", "patch", "delete", "deletecollection"}
-KINDS = ("Endpoint", "Topic", "Schedule", "Token")
+KINDS = ("Endpoint", "Topic", "Schedule", "Queue", "Token")
 QUIET_S = 3.0
 """Without a write for so long, what was applied has settled: progress is written half a second late."""
 
@@ -74,6 +74,8 @@ def declare(stage: Stage) -> None:
     stage.apply("Topic", "orders", {"selector": {"matchLabels": {"events": "orders"}}})
     stage.apply("Topic", "broken", {"endpoints": [{"name": "gone", "endpointRef": {"name": "gone"}}]})
     stage.apply("Schedule", "yearly", {"cron": "@yearly", "destination": {"topicRef": {"name": "orders"}}})
+    stage.apply("Queue", "line", {"parallelism": 2})
+    stage.apply("Queue", "closed", {"suspend": True})
     stage.apply(
         "Schedule", "asleep", {"every": "1s", "suspend": True, "destination": {"endpointRef": {"name": "whole"}}}
     )

@@ -8,7 +8,7 @@ from tests.support.controlplane import ControlPlane
 
 ROLE = ROOT / "deploy" / "rbac" / "role.yaml"
 CLUSTER_ROLE = ROOT / "deploy" / "rbac" / "clusterrole.yaml"
-KINDS = ("endpoints", "topics", "schedules", "tokens")
+KINDS = ("endpoints", "topics", "schedules", "queues", "tokens")
 
 ALLOWED = [
     *((verb, "angarium.dev", kind) for kind in KINDS for verb in ("get", "list", "watch")),

@@ -1,4 +1,4 @@
-"""The quickstart that `make run` starts: its manifests are sound, its receiver answers as its README says."""
+"""Examples: their manifests are sound, and the receiver of the one that `make run` starts answers as it says."""
 
 import importlib.util
 import signal
@@ -17,16 +17,25 @@ import pytest
 from angarium.files.inventory import take_inventory
 from angarium.files.validation import Validator
 
-QUICKSTART = Path(__file__).resolve().parents[3] / "examples" / "quickstart"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
+QUICKSTART = EXAMPLES / "quickstart"
+FIRST_KINDS = {"Endpoint", "Topic", "Schedule", "Token"}
 
 
-@pytest.mark.parametrize("folder", [QUICKSTART, QUICKSTART / "cluster"])
-def test_manifests_are_sound(folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        (QUICKSTART, FIRST_KINDS),
+        (QUICKSTART / "cluster", FIRST_KINDS),
+        (EXAMPLES / "queues", {"Endpoint", "Queue", "Schedule"}),
+    ],
+)
+def test_manifests_are_sound(folder: Path, expected: set[str]) -> None:
     inventory = take_inventory([folder], Validator())
     assert inventory.findings == []
     assert inventory.notes == ()
     kinds = {ref.kind.value for ref in inventory.objects}
-    assert kinds == {"Endpoint", "Topic", "Schedule", "Token"}
+    assert kinds == expected
 
 
 @pytest.fixture
