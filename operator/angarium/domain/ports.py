@@ -182,7 +182,8 @@ class CatalogStore(Protocol):
         `change` gets the object as it is (None: there is none) and returns what it is to be (None: to be gone; the
         very same object: nothing happens). It is a pure function and what it raises undoes the edit. Uid, generation,
         fingerprint and origin are set here. Raises OwnedByResource if a resource declares the object, QuotaReached if
-        a new one would be one more than `most` of its kind. Removing a Queue cancels its messages that have not ended.
+        a new one would be one more than `most` of its kind, or if all of them became too large to be listed. Removing a
+        Queue cancels its messages that have not ended.
         """
         ...
 

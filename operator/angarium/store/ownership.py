@@ -13,12 +13,14 @@ from angarium.domain.ports import Applied, Change
 from angarium.store import flow_control, queues, timetable
 from angarium.store.cancellation import cancel_queue
 from angarium.store.catalog import SQL, api_object, api_uid, declared, key_of, put
-from angarium.store.rows import declared_of
+from angarium.store.rows import declared_of, encode
 from angarium.store.statements import load
 from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction
 
 CREDENTIALS = load("credentials")
+MOST_BYTES = 64 * 2**20
+"""Of one kind and tenant, as they are stored: bodies of Schedules are what can be large."""
 
 
 def apply(tx: Transaction, objects: Sequence[Declared], now: datetime) -> Applied:
@@ -44,10 +46,10 @@ def edit(tx: Transaction, ref: ObjectRef, change: Change, now: datetime, most: i
     if after is None:
         _end(tx, ref, now)
         return None
-    if before is None:
-        _check_quota(tx, ref, most)
     after = _numbered(ref, before, after, now)
     _write(tx, after, before, now)
+    if before is None or len(encode(after.spec)) > len(encode(before.spec)):
+        _check_quota(tx, ref, most if before is None else None)
     return replace(after, applied_at=now)
 
 
@@ -72,11 +74,15 @@ def _numbered(ref: ObjectRef, before: Declared | None, after: Declared, now: dat
 
 
 def _check_quota(tx: Transaction, ref: ObjectRef, most: int | None) -> None:
-    row = tx.row(SQL["count"], ref.kind.value, ref.namespace)
-    if most is not None and row and row["count"] >= most:
-        kind = ref.kind.value
-        text = f"namespace {ref.namespace!r} has reached its limit of {most} {kind}s made over the API; delete one"
-        raise QuotaReached(text)
+    """After a write that made an object, or made one larger: what is listed has to fit into memory."""
+    row = tx.row(SQL["made"], ref.kind.value, ref.namespace)
+    assert row is not None
+    owner = f"namespace {ref.namespace!r} has reached its limit of"
+    made = f"{ref.kind.value}s made over the API; delete one"
+    if most is not None and row["count"] > most:
+        raise QuotaReached(f"{owner} {most} {made}")
+    if row["bytes"] > MOST_BYTES:
+        raise QuotaReached(f"{owner} {MOST_BYTES // 2**20} MiB of {made}")
 
 
 def _write(tx: Transaction, declared: Declared, before: Declared | None, now: datetime) -> None:

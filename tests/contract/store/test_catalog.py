@@ -34,6 +34,7 @@ from angarium.domain.declarations import (
 from angarium.domain.errors import InvalidInput, OwnedByResource, QuotaReached
 from angarium.domain.messages import MessageState
 from angarium.domain.ports import Change, Store, Version
+from angarium.store import ownership
 
 REJECTED = Rejection("InvalidCron", "spec.cron: 'x' is not a cron expression")
 
@@ -189,6 +190,28 @@ async def test_a_new_object_above_the_quota_is_refused_and_a_known_one_changed(s
     edited = await store.edit(QUEUE, to(Queue(3)), START, most=1)
     assert edited is not None and edited.spec == Queue(3)
     assert await store.edit(replace(QUEUE, namespace="bank"), to(Queue()), START, most=1) is not None
+
+
+async def test_what_one_tenant_makes_has_to_fit_into_memory(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "MOST_BYTES", 10_000)
+    spec = schedule().spec
+    assert isinstance(spec, Schedule)
+
+    async def make(name: str, size: int, namespace: str = NS) -> None:
+        ref, large = ObjectRef(Kind.SCHEDULE, namespace, name), replace(spec, body=b"x" * size)
+
+        def change(before: Declared | None) -> Declared:
+            return replace(before or Declared(ref, "", 0, "", START, large), spec=large)
+
+        await store.edit(ref, change, START)
+
+    await make("a", 6_000)
+    for name in ("b", "a"):
+        with pytest.raises(QuotaReached, match="Schedules"):
+            await make(name, 9_000)
+    assert [len(one.spec.body) for one in await store.catalog(Kind.SCHEDULE, NS)] == [6_000]
+    await make("a", 5_000)
+    await make("a", 6_000, "bank")
 
 
 async def test_a_resource_takes_over_what_the_api_made(store: Store) -> None:

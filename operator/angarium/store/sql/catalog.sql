@@ -11,8 +11,9 @@ WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND (:orig
     AND deleted_ms IS NULL
 ORDER BY namespace, name;
 
--- name: count
-SELECT count(*) AS count FROM declared WHERE kind = ? AND namespace = ? AND origin = 'Api';
+-- name: made
+SELECT count(*) AS count, coalesce(sum(length(spec)), 0) AS bytes
+FROM declared WHERE kind = ? AND namespace = ? AND origin = 'Api';
 
 -- name: many
 SELECT d.* FROM json_each(?) AS ref
