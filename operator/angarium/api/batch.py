@@ -36,10 +36,6 @@ class Element(msgspec.Struct, frozen=True):
     body: msgspec.Raw = _ABSENT
     queue: str | None = None
 
-    def address(self) -> str:
-        """The destination as a plain text."""
-        return str(self.destination)
-
     def header_lines(self) -> list[tuple[str, str]]:
         """The headers, in order."""
         return list((_headers.decode(self.headers) or {}).items())

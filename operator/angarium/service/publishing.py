@@ -4,7 +4,7 @@ What waits at the same time is stored in one transaction, and what is due goes s
 delivery loop, because room in the dispatcher is granted there.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 
 from angarium.domain.errors import AngariumError
 from angarium.domain.messages import Acceptance, Leased, Publication
@@ -44,20 +44,20 @@ class Publishing:
         self._demand_open()
         return await self._group.put(publication)
 
-    async def publish_many(self, publications: Iterable[Publication]) -> list[Acceptance | AngariumError]:
+    async def publish_many(self, publications: Iterable[Publication]) -> AsyncIterator[Acceptance | AngariumError]:
         """Store many in this order, in few transactions, between those of others; says what became of each.
 
-        They are asked for as they are stored, so that few need to exist at once. Raises Draining before the first.
+        They are asked for as they are stored, so that few need to exist at once. What comes after the end of the
+        service gets Draining.
         """
-        self._demand_open()
-        answers: list[Acceptance | AngariumError] = []
         for portion in _portions(publications):
             try:
                 self._demand_open()
-                answers += await self._group.put_many(portion)
+                answers = await self._group.put_many(portion)
             except Draining as error:
-                answers += [error] * len(portion)
-        return answers
+                answers = [error] * len(portion)
+            for answer in answers:
+                yield answer
 
     async def close(self) -> None:
         """Take nothing more, and store what had been taken."""

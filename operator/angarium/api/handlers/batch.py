@@ -1,8 +1,10 @@
 """Batch (contract 8.4): an item for each element, in their order; an element that cannot be sent stops no other."""
 
+import asyncio
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from angarium.api import wire
 from angarium.api.batch import Element, read_batch
@@ -13,11 +15,17 @@ from angarium.api.exchange import Answer, Call
 from angarium.api.options import Lines, Options, read_options
 from angarium.api.publications import publication_of
 from angarium.api.routes import Need, Route
+from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Destination
 from angarium.domain.errors import AngariumError, InvalidInput, StoreError
 from angarium.domain.messages import Acceptance, Publication
 from angarium.domain.names import check_name
 from angarium.service.publishing import Draining
+
+_Addressed = tuple[Element, Destination | InvalidInput]
+
+READ_AT_ONCE = 2**20
+"""Bytes of a batch that are read without giving the loop up."""
 
 
 class BatchHandlers:
@@ -33,52 +41,85 @@ class BatchHandlers:
     async def batch(self, call: Call) -> Answer:
         """Contract 8.4."""
         context = self._context
-        sendings = [_addressed(element, context) for element in read_batch(call.body)]
-        addressed = [sending.destination for sending in sendings if isinstance(sending.destination, Destination)]
-        defaults = await default_headers(context.store, call.namespace, addressed)
-        answers = await context.publishing.publish_many(_publications(context, call, sendings, defaults))
-        if answers and all(isinstance(answer, StoreError | Draining) for answer in answers):
-            # Nothing is stored, and not for what was sent: the whole batch may be sent again, as a publish may.
-            raise next(answer for answer in answers if isinstance(answer, AngariumError))
-        for sending, answer in zip((one for one in sendings if one.sent), answers, strict=True):
-            sending.outcome = answer
-        return Answer([_item(index, sending) for index, sending in enumerate(sendings)])
+        read = partial(_read, call.body, context.policy)
+        # What takes long is read beside the loop, on which deliveries wait for their turns.
+        addressed = read() if len(call.body) <= READ_AT_ONCE else await asyncio.to_thread(read)
+        topics = [destination for _, destination in addressed if isinstance(destination, Destination)]
+        defaults = await default_headers(context.store, call.namespace, topics)
+        batch = _Batch(context, call, addressed, defaults)
+        async for answer in context.publishing.publish_many(batch.publications()):
+            batch.take(answer)
+        return Answer(batch.items())
 
 
-@dataclass(slots=True)
-class _Sending:
-    """An element and what becomes of it. `sent`: it was a publication, which the store has answered for."""
-
-    element: Element
-    destination: Destination | None = None
-    sent: bool = False
-    outcome: Acceptance | AngariumError | None = field(default=None)
+def _read(body: bytes, policy: AddressPolicy) -> list[_Addressed]:
+    return [(element, _destination(element, policy)) for element in read_batch(body)]
 
 
-def _addressed(element: Element, context: Context) -> _Sending:
+def _destination(element: Element, policy: AddressPolicy) -> Destination | InvalidInput:
     try:
-        return _Sending(element, read_destination(str(element.destination), context.policy))
+        return read_destination(str(element.destination), policy)
     except InvalidInput as error:
-        return _Sending(element, outcome=error)
+        return error
 
 
-def _publications(
-    context: Context, call: Call, sendings: Sequence[_Sending], defaults: Mapping[str, Lines]
-) -> Iterator[Publication]:
-    """One by one, as they are stored, so that few bodies are decoded at once."""
-    for sending in sendings:
-        destination = sending.destination
-        if destination is None:
-            continue
-        try:
-            now = context.clock.now()
-            options = _options(sending.element, now, context, defaults.get(destination.topic or "", ()))
-            publication = publication_of(call, destination, options, _body(sending.element, context), now)
-        except InvalidInput as error:
-            sending.outcome = error
-            continue
-        sending.sent = True
-        yield publication
+class _Batch:
+    """The elements on their way to being items: publications are asked for, and answered, in the elements' order."""
+
+    def __init__(
+        self, context: Context, call: Call, elements: Sequence[_Addressed], defaults: Mapping[str, Lines]
+    ) -> None:
+        self._context = context
+        self._call = call
+        self._elements = elements
+        self._defaults = defaults
+        self._items: list[object] = [None] * len(elements)
+        self._asked: deque[tuple[int, Destination]] = deque()
+        self._stored = 0
+        self._unavailable: AngariumError | None = None
+
+    def publications(self) -> Iterator[Publication]:
+        """One by one, as they are stored, so that few bodies are decoded at once."""
+        for index, (element, destination) in enumerate(self._elements):
+            if isinstance(destination, InvalidInput):
+                self._refuse(index, destination)
+                continue
+            try:
+                publication = self._publication(element, destination)
+            except InvalidInput as error:
+                self._refuse(index, error)
+                continue
+            self._asked.append((index, destination))
+            yield publication
+
+    def take(self, answer: Acceptance | AngariumError) -> None:
+        """What became of the oldest publication that has no answer yet."""
+        index, destination = self._asked.popleft()
+        if isinstance(answer, Acceptance):
+            self._stored += 1
+            self._items[index] = wire.acceptance(answer, group=destination.topic is not None)
+            return
+        if isinstance(answer, StoreError | Draining):
+            self._unavailable = answer
+        self._refuse(index, answer)
+
+    def items(self) -> list[object]:
+        """An item for each element.
+
+        Raises StoreError or Draining if that kept every message from being stored: the batch may be sent again.
+        """
+        if self._unavailable is not None and not self._stored:
+            raise self._unavailable
+        return self._items
+
+    def _refuse(self, index: int, error: AngariumError) -> None:
+        self._items[index] = {"error": f"batch[{index}]: {error}"}
+
+    def _publication(self, element: Element, destination: Destination) -> Publication:
+        context = self._context
+        now = context.clock.now()
+        options = _options(element, now, context, self._defaults.get(destination.topic or "", ()))
+        return publication_of(self._call, destination, options, _body(element, context), now)
 
 
 def _options(element: Element, now: datetime, context: Context, defaults: Lines) -> Options:
@@ -98,11 +139,3 @@ def _body(element: Element, context: Context) -> bytes:
     if len(body) > context.limits.body:
         raise InvalidInput("body", f"is {len(body)} bytes long; at most {context.limits.body} bytes are allowed")
     return body
-
-
-def _item(index: int, sending: _Sending) -> object:
-    outcome = sending.outcome
-    if isinstance(outcome, Acceptance):
-        assert sending.destination is not None
-        return wire.acceptance(outcome, group=sending.destination.topic is not None)
-    return {"error": f"batch[{index}]: {outcome}"}
