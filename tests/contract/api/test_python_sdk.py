@@ -177,8 +177,8 @@ async def test_signing_keys(sdk: Sdk) -> None:
 async def test_errors_reach_the_caller(sdk: Sdk, api: Api) -> None:
     with pytest.raises(QStashError, match="status: 404, body: .*msg_none"):
         await sdk(lambda client: client.message.get("msg_none"))
-    with pytest.raises(QStashError, match="status: 400, body: .*Upstash-Flow-Control-Key"):
-        await sdk(lambda client: client.message.publish(url="https://e.test", flow_control={"key": "k", "rate": 1}))
+    with pytest.raises(QStashError, match="status: 400, body: .*Upstash-Flow-Control-Value"):
+        await sdk(lambda client: client.message.publish(url="https://e.test", flow_control={"key": "k", "rate": 0}))
     with pytest.raises(QStashError, match="status: 400, body: .*destination"):
         await sdk(lambda client: client.message.publish(url="ftp://e.test"))
 
