@@ -121,10 +121,14 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most that one tenant may hold: messages not yet terminal, and bytes of bodies and of stored responses."""
+    """The most that one tenant may hold: messages not yet terminal, and bytes of bodies and of stored responses.
+
+    `queues`: with as many made over the API, none is made for a message any more.
+    """
 
     waiting: int = 1_000_000
     stored_bytes: int = 10 * 2**30
+    queues: int = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +254,11 @@ class MessageStore(Protocol):
     async def accept(
         self, publications: Sequence[Publication], grant: LeaseGrant | None
     ) -> tuple[Sequence[Acceptance | AngariumError], Sequence[Leased]]:
-        """Store each publication's messages with their first log entries, or say why not (NotFound, LimitExceeded).
+        """Store each publication's messages with their first log entries, or say why not.
 
-        Duplicates are left out, and a queue that does not exist is made. What is due and not held back (by a queue,
-        flow control, a suspended Endpoint) is leased at once, within the grant; the leased messages come back second.
+        Why not: NotFound, LimitExceeded, QuotaReached (one queue too many). Duplicates are left out, and a queue that
+        does not exist is made. What is due and not held back (by a queue, flow control, a suspended Endpoint) is leased
+        at once, within the grant; the leased messages come back second.
         """
         ...
 

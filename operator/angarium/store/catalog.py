@@ -15,6 +15,7 @@ from angarium.domain.declarations import (
     Spec,
     Topic,
 )
+from angarium.domain.errors import QuotaReached
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.ports import Version
 from angarium.store.rows import declared_of, encode, names
@@ -66,6 +67,14 @@ def make_queue(tx: Transaction, namespace: str, name: str, now: datetime) -> Dec
     made = api_object(ref, Queue(), now, now)
     put(tx, made, now)
     return made
+
+
+def check_quota(session: Session, kind: Kind, namespace: str, most: int) -> None:
+    """Raises QuotaReached if the tenant has as many objects of this kind as it may make over the API."""
+    row = session.row(SQL["made"], kind.value, namespace)
+    if row and row["count"] >= most:
+        text = f"namespace {namespace!r} has reached its limit of {most} {kind.value}s made over the API; delete one"
+        raise QuotaReached(text)
 
 
 def api_object(ref: ObjectRef, spec: Spec, created_at: datetime, now: datetime) -> Declared:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from angarium.domain.declarations import Endpoint
-from angarium.domain.errors import AngariumError, LimitExceeded, NotFound
+from angarium.domain.declarations import Endpoint, Kind
+from angarium.domain.errors import AngariumError, LimitExceeded, NotFound, QuotaReached
 from angarium.domain.fanout import expand, lane_of, lane_under, url_now
 from angarium.domain.messages import (
     Acceptance,
@@ -18,7 +18,7 @@ from angarium.domain.messages import (
     Publication,
 )
 from angarium.domain.ports import Limits
-from angarium.store.catalog import NamespaceCatalog, is_held, make_queue
+from angarium.store.catalog import NamespaceCatalog, check_quota, is_held, make_queue
 from angarium.store.deduplication import Deduplication
 from angarium.store.journal import LogRow, log_row
 from angarium.store.places import NO_QUEUE, Joined
@@ -60,17 +60,18 @@ class Intake:
 
     def take(
         self, publication: Publication, run: int | None = None, *, forced: bool = False
-    ) -> Acceptance | NotFound | LimitExceeded:
+    ) -> Acceptance | NotFound | LimitExceeded | QuotaReached:
         """What became of one publication; an error leaves nothing behind. `run` is the row of its run.
 
         `forced`: whatever the tenant's limits are.
         """
         try:
             acceptance = expand(publication, self._catalog(publication.namespace), self._terms.new_id)
+            self._check_queue(publication)
             fresh = Deduplication(self._tx, publication, self._terms.dedup_window)
             acceptance = fresh.without_duplicates(acceptance)
             self._charge(publication.namespace, len(acceptance.messages), len(publication.body), forced=forced)
-        except (NotFound, LimitExceeded) as error:
+        except (NotFound, LimitExceeded, QuotaReached) as error:
             return error
         fresh.remember(acceptance)
         for message, url in zip(acceptance.messages, acceptance.urls, strict=True):
@@ -144,6 +145,12 @@ class Intake:
         state = MessageState.DELIVERING.value
         self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, *joined[:2]])
         self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
+
+    def _check_queue(self, publication: Publication) -> None:
+        """Raises QuotaReached if a queue would have to be made, and the tenant has as many as it may make."""
+        namespace, queue = publication.namespace, publication.queue
+        if queue is not None and not self._tx.places.declared(namespace, queue, publication.created_at):
+            check_quota(self._tx, Kind.QUEUE, namespace, self._terms.limits.queues)
 
     def _join(self, message: Message, queue: str, delayed: bool) -> Joined:
         """Into its queue, which is made if there is none."""

@@ -12,7 +12,7 @@ from angarium.domain.errors import OwnedByResource, QuotaReached
 from angarium.domain.ports import Applied, Change
 from angarium.store import flow_control, queues, timetable
 from angarium.store.cancellation import cancel_queue
-from angarium.store.catalog import SQL, api_object, api_uid, declared, key_of, put
+from angarium.store.catalog import SQL, api_object, api_uid, check_quota, declared, key_of, put
 from angarium.store.rows import declared_of, encode
 from angarium.store.statements import load
 from angarium.store.times import to_ms
@@ -46,10 +46,12 @@ def edit(tx: Transaction, ref: ObjectRef, change: Change, now: datetime, most: i
     if after is None:
         _end(tx, ref, now)
         return None
+    if before is None and most is not None:
+        check_quota(tx, ref.kind, ref.namespace, most)
     after = _numbered(ref, before, after, now)
     _write(tx, after, before, now)
     if before is None or len(encode(after.spec)) > len(encode(before.spec)):
-        _check_quota(tx, ref, most if before is None else None)
+        _check_size(tx, ref)
     return replace(after, applied_at=now)
 
 
@@ -73,16 +75,12 @@ def _numbered(ref: ObjectRef, before: Declared | None, after: Declared, now: dat
     return replace(after, ref=ref, uid=uid, generation=generation, fingerprint=str(generation), origin=Origin.API)
 
 
-def _check_quota(tx: Transaction, ref: ObjectRef, most: int | None) -> None:
+def _check_size(tx: Transaction, ref: ObjectRef) -> None:
     """After a write that made an object, or made one larger: what is listed has to fit into memory."""
     row = tx.row(SQL["made"], ref.kind.value, ref.namespace)
-    assert row is not None
-    owner = f"namespace {ref.namespace!r} has reached its limit of"
-    made = f"{ref.kind.value}s made over the API; delete one"
-    if most is not None and row["count"] > most:
-        raise QuotaReached(f"{owner} {most} {made}")
-    if row["bytes"] > MOST_BYTES:
-        raise QuotaReached(f"{owner} {MOST_BYTES // 2**20} MiB of {made}")
+    if row and row["bytes"] > MOST_BYTES:
+        made = f"{ref.kind.value}s made over the API; delete one"
+        raise QuotaReached(f"namespace {ref.namespace!r} has reached its limit of {MOST_BYTES // 2**20} MiB of {made}")
 
 
 def _write(tx: Transaction, declared: Declared, before: Declared | None, now: datetime) -> None:

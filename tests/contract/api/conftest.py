@@ -18,11 +18,16 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-async def store(clock: Clock) -> AsyncIterator[Store]:
+def limits() -> Limits:
+    return Limits()
+
+
+@pytest.fixture
+async def store(clock: Clock, limits: Limits) -> AsyncIterator[Store]:
     def message_id(now: datetime) -> str:
         return new_id("msg_", int(now.timestamp() * 1000), os.urandom(ID_ENTROPY))
 
-    opened = open_store(None, limits=Limits(), new_id=message_id, clock=clock, retention=Retention())
+    opened = open_store(None, limits=limits, new_id=message_id, clock=clock, retention=Retention())
     yield opened
     await opened.close()
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from tests.support.api import OTHER_TOKEN, PUBLISH_ONLY_TOKEN, Api, Clock, attempt, serving
 
-from angarium.domain.declarations import Kind
+from angarium.domain.declarations import Kind, Queue
 from angarium.domain.messages import Response
-from angarium.domain.ports import Store
+from angarium.domain.ports import Limits, Store
 from angarium.service.objects import Quotas
 
 URL = "https://e.test/in"
@@ -175,3 +175,18 @@ async def test_others_see_nothing_and_publishers_change_nothing(api: Api) -> Non
         await api.request("POST", "/v2/queues", publisher, body=json.dumps({"queueName": "x"}).encode())
     ).status == 403
     assert len(await api.done("GET", "/v2/queues")) == 1
+
+
+@pytest.mark.parametrize("limits", [Limits(queues=1)])
+async def test_no_message_makes_one_queue_too_many(store: Store, clock: Clock, limits: Limits) -> None:
+    async with serving(store, clock) as api:
+        await enqueue(api)
+        refused = await api.request("POST", f"/v2/enqueue/more/{URL}")
+        assert refused.status == 412 and "limit of 1" in refused.error
+        await enqueue(api)
+        await api.declare(("declared", Queue()))
+        await enqueue(api, "declared")
+        batch = [{"destination": URL, "queue": queue} for queue in ("more", "mail")]
+        first, second = await api.done("POST", "/v2/batch", ("Content-Type", "application/json"), body=batch)
+        assert set(first) == {"error"} and set(second) == {"messageId", "url"}
+        assert [queue["name"] for queue in await api.done("GET", "/v2/queues")] == ["declared", "mail"]
