@@ -111,6 +111,8 @@ BAD_ENDPOINTS = [
     (b'{"endpoints": [{"url": "http://169.254.169.254/latest"}]}', "endpoints[0].url"),
     (b'{"endpoints": [{"url": "https://a.test/\\u0000"}]}', "endpoints[0].url"),
     (b'{"endpoints": [{"url": "https://a.test", "name": 1}]}', "endpoints[0].name"),
+    (b'{"endpoints": [{"url": "https://a.test", "name": "\\ud800"}]}', "body"),
+    (b'{"endpoints": [{"url": "https://a.test/", "name": "\xff"}]}', "body"),
     (json.dumps({"endpoints": [{"url": "https://a.test", "name": "x" * 513}]}).encode(), "endpoints[0].name"),
     (json.dumps({"endpoints": [{"url": f"https://{n}.test"} for n in range(101)]}).encode(), "endpoints"),
 ]
