@@ -11,7 +11,7 @@ from angarium.domain.ports import Retried
 from angarium.domain.repeats import repeated
 from angarium.domain.views import HistoryFilter, Page
 from angarium.store.catalog import NamespaceCatalog
-from angarium.store.history import MOST_BYTES, letters
+from angarium.store.history import MOST_BYTES, cursor_after, letters
 from angarium.store.intake import Intake, Terms
 from angarium.store.letters import SQL, remove
 from angarium.store.rows import message_of
@@ -61,7 +61,7 @@ def _id(row: Row) -> str:
 
 def _cursor(found: Sequence[Row], page: Sequence[Row]) -> str | None:
     """The position after the page, if more match. It names no row, so it outlives those before it."""
-    return _id(page[-1]) if len(page) < len(found) else None
+    return cursor_after(page[-1]["time_ms"], page[-1]["seq"]) if len(page) < len(found) else None
 
 
 def _fitting(rows: Sequence[Row]) -> Sequence[Row]:

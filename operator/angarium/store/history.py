@@ -147,7 +147,7 @@ def _values(values: Sequence[Any]) -> str | None:
 
 
 def _position(where: HistoryFilter) -> tuple[int, int]:
-    """Where the page begins. Besides our own `<ms>-<id>`, a bare time means "from then on" (contract 5)."""
+    """Where the page begins. Besides our own, a bare time in milliseconds means "from then on" (contract 5)."""
     if where.cursor is None:
         return (_LAST, _LAST) if where.newest_first else (-_LAST, -1)
     match = _CURSOR.fullmatch(where.cursor)
@@ -155,7 +155,13 @@ def _position(where: HistoryFilter) -> tuple[int, int]:
         raise InvalidInput("cursor", f"{where.cursor!r} is not a cursor; use the one that came with the last page")
     if match[2] is None:
         return int(match[1]), _LAST if where.newest_first else -1
-    return int(match[1]), int(match[2])
+    return int(match[2]), int(match[1])
+
+
+def cursor_after(time_ms: int, key: int) -> str:
+    """The position after an item. Its key comes first: clients read the leading number as what falls from page to
+    page, and several items may share a millisecond."""
+    return f"{key}-{time_ms}"
 
 
 def _full_page(
@@ -187,7 +193,7 @@ def _page(
         if shown and (len(shown) == count or size > MOST_BYTES):
             return Page(tuple(shown), cursor)
         shown.append(item(row))
-        cursor = f"{row['time_ms']}-{row[key]}"
+        cursor = cursor_after(row["time_ms"], row[key])
     return Page(tuple(shown), None)
 
 

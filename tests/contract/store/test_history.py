@@ -52,6 +52,15 @@ class TestPages:
             assert len(page.items) == 4
         assert tuple(got) == everything.items
 
+    async def test_the_leading_number_of_a_cursor_falls_also_within_a_millisecond(self, store: Store) -> None:
+        await accepted(store, *(publication(created_at=START) for _ in range(3)))
+        numbers, cursor = [], None
+        while not numbers or cursor is not None:
+            page = await store.log(HistoryFilter(NS, count=1, cursor=cursor))
+            cursor = page.cursor
+            numbers += [int(cursor.partition("-")[0])] if cursor else []
+        assert len(numbers) == 2 and numbers[0] > numbers[1]
+
     async def test_an_exact_last_page_has_no_cursor(self, store: Store) -> None:
         await accepted(store, *(publication() for _ in range(4)))
         assert (await store.log(HistoryFilter(NS, count=4))).cursor is None
