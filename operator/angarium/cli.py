@@ -86,8 +86,8 @@ def main() -> None:
     angarium dev examples/quickstart   try it on this machine, without a cluster
     angarium run                       run it in a Kubernetes cluster
 
-    Publish with the QStash SDKs: set QSTASH_URL and QSTASH_TOKEN to the values that `angarium dev` prints, or that
-    the Secret of a Token resource holds.
+    Publish with the QStash SDKs, qstash for Python and @upstash/qstash for JavaScript: set QSTASH_URL and QSTASH_TOKEN
+    to the values that `angarium dev` prints, or that the Secret of a Token resource holds.
     """
 
 

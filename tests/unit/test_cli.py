@@ -106,3 +106,7 @@ def test_help_ends_well(arguments: list[str]) -> None:
     result = invoke(*arguments, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith("Usage: ")
+
+
+def test_help_names_the_sdks() -> None:
+    assert {"qstash", "@upstash/qstash"} <= set(invoke("--help").stdout.split())
