@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
-from tests.contract.api.conftest import api, clock, store  # noqa: F401
+from tests.contract.api.conftest import api, clock, limits, store  # noqa: F401
 from tests.contract.openapi.description import Description
 from tests.support.api import TOKEN, Api, Reply
 
