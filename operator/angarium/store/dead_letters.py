@@ -73,7 +73,7 @@ def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
 def _in_order(page: Sequence[Row], where: HistoryFilter) -> Sequence[Row]:
     """Listed letters as they were listed; else the oldest first, for this is how they join their queues."""
     if where.dlq_ids:
-        places = {text: place for place, text in enumerate(where.dlq_ids)}
+        places = {text: place for place, text in enumerate(dict.fromkeys(where.dlq_ids))}
         return sorted(page, key=lambda row: places[_id(row)])
     return page[::-1] if where.newest_first else page
 
