@@ -1,14 +1,13 @@
 """A Queue that people declare: order, places, what it tells of itself, and what becomes of it when it goes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from tests.support.cluster import Object, wait_for
+from tests.support.controlplane import ControlPlane
 from tests.support.receiver import Received
 from tests.support.stage import STATUS_S, Stage
-from tests.support.staging import silent
-
-HOUR = {"limit": 3, "delay": "3600000"}
-SOON = {"limit": 5, "delay": "300"}
+from tests.support.staging import silent, staged
 
 
 def enqueue(stage: Stage, queue: str, path: str, *bodies: str, **options: str) -> list[str]:
@@ -205,3 +204,28 @@ def test_a_queue_of_the_api_is_taken_over_with_its_messages(stage: Stage) -> Non
     wait_for(lambda: over_the_api(stage, "adopted")["lag"], lambda lag: lag == 0)
     stage.delete("Queue", "adopted")
     wait_for(lambda: stage.api("GET", "/v2/queues/adopted").status_code, lambda code: code == 404)
+
+
+def test_places_limits_and_owners_outlive_a_crash(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    with staged(control_plane, namespace, tmp_path, resync="4s") as stage:
+        stage.angarium.start()
+        stage.apply("Queue", "line", {})
+        stage.ready(("Queue", "line"))
+        assert stage.api("POST", "/v2/queues", json={"queueName": "by-api", "parallelism": 3}).is_success
+        stage.receiver.answer("/line", 500, 200)
+        limits = {"Flow_Control_Key": "k", "Flow_Control_Value": "rate=1, period=1h"}
+        enqueue(stage, "line", "/line", "1", "2", "3", Retries="3", Retry_Delay="6000")
+        enqueue(stage, "by-api", "/limited", "1", "2", **limits)
+        stage.receiver.wait_for(1, path="/line")
+        stage.receiver.wait_for(1, path="/limited")
+
+        stage.angarium.kill()
+        stage.angarium.start()
+        assert bodies(stage.receiver.wait_for(4, timeout=30, path="/line")) == ["1", "1", "2", "3"]
+        assert stage.receiver.count("/limited") == 1
+        found = over_the_api(stage, "by-api")
+        assert (found["parallelism"], found["lag"]) == (3, 1)
+        key = stage.api("GET", "/v2/flowControl/k").json()
+        assert (key["rateMax"], key["rateCount"], key["waitListSize"]) == (1, 1, 1)
+        assert stage.api("POST", "/v2/queues/line/pause").status_code == 409
+        assert stage.api("POST", "/v2/queues/by-api/pause").status_code == 200
