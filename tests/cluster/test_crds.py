@@ -152,7 +152,7 @@ def create(control_plane: ControlPlane, manifest: Object, namespace: str, **para
 def test_defaults_are_visible_at_once(
     control_plane: ControlPlane, namespace: str, kind: str, spec: dict[str, Any]
 ) -> None:
-    """What can be inherited (method, headers, timeout, retry, flowControl) has no default; a new object says it is waiting."""
+    """What can be inherited (method, headers, timeout, retry, flowControl) has no default; new objects are waiting."""
     given = {key: value for key, value in spec.items() if key in ("url", "selector", "every", "destination")}
     manifest = {**head(kind), **({"spec": given} if given else {})}
     created = create(control_plane, manifest, namespace).raise_for_status().json()
