@@ -14,14 +14,18 @@ from angarium.domain.notices import (
     ClockReset,
     EndpointOrphansFailed,
     Notice,
+    PlaceFreed,
     RunFailed,
     RunStarted,
     SlotsSkipped,
+    TakenOver,
 )
 from angarium.files.declarations import DEFAULT_NAMESPACE
 
 SUBJECT_WIDTH = 34
 LATE_S = 1.0
+
+_NEWS = (RunStarted, RunFailed, SlotsSkipped, ClockReset, EndpointOrphansFailed, TakenOver, PlaceFreed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Wording:
     def is_worth_a_line(self, notice: Notice) -> bool:
         if isinstance(notice, AttemptEnded):
             return notice.outcome.attempt is not None
-        return isinstance(notice, RunStarted | RunFailed | SlotsSkipped | ClockReset | EndpointOrphansFailed)
+        return isinstance(notice, _NEWS)
 
     def line(self, notice: Notice) -> str:
         """For a notice that is worth one."""
@@ -66,6 +70,11 @@ class Wording:
             case EndpointOrphansFailed(endpoint, ids):
                 given_up = f"{_counted(len(ids), 'message')} given up: EndpointDeleted {self._signs.to} DLQ"
                 text = self._row(self._signs.failed, str(endpoint), given_up)
+            case TakenOver(ref):
+                text = self._row(self._signs.run, str(ref), "replaces the one that was made over the API")
+            case PlaceFreed(queue, message_id):
+                goes_on = f"goes on: the callbacks of {message_id} did not end in time"
+                text = self._row(self._signs.failed, str(queue), goes_on)
             case _:
                 text = ""
         return "".join(letter if letter.isprintable() else "?" for letter in text)

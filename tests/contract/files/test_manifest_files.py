@@ -2,19 +2,33 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 from tests.contract.files.conftest import Manifests
+from tests.support.fakes import START
+from tests.support.stores import declared
 
-from angarium.domain.declarations import Declared, Endpoint, KeyRef, Kind, ObjectRef, Rejection, Schedule
+from angarium.domain.declarations import (
+    Declared,
+    Endpoint,
+    KeyRef,
+    Kind,
+    ObjectRef,
+    Origin,
+    Queue,
+    Rejection,
+    Schedule,
+)
 from angarium.domain.errors import ReferenceMissing, StoreFull
-from angarium.domain.notices import CatalogChanged
+from angarium.domain.notices import CatalogChanged, TakenOver
 from angarium.files.folder import ManifestFiles
 
 VERSION = "apiVersion: angarium.dev/v1alpha1\n"
 OK = ObjectRef(Kind.ENDPOINT, "default", "ok")
 TICK = ObjectRef(Kind.SCHEDULE, "default", "tick")
+LINE = ObjectRef(Kind.QUEUE, "default", "line")
 
 
 def endpoint(name: str = "ok", url: str = "http://a.test/", metadata: str = "") -> str:
@@ -269,4 +283,53 @@ async def test_a_store_in_trouble_is_told_once_and_asked_again(
         manifests.write("a.yaml", endpoint())
         assert "tried again: the disk is full" in await manifests.terminal.until("later")
         assert "Endpoint default/ok added" in await manifests.terminal.until("")
+    assert await manifests.names() == {"Endpoint default/ok"}
+
+
+def queue(spec: str = "{parallelism: 2}") -> str:
+    return f"{VERSION}kind: Queue\nmetadata: {{name: line}}\nspec: {spec}\n"
+
+
+async def test_queues_are_kinds_like_the_others(manifests: Manifests) -> None:
+    file = manifests.write("a.yaml", queue())
+    files = manifests.files()
+    assert await files.load() == []
+    stored = await manifests.store.declared(LINE)
+    assert stored is not None and stored.spec == Queue(2)
+    async with running(files):
+        manifests.write("a.yaml", queue("{suspend: true}"))
+        assert await manifests.terminal.until("reloaded") == f"reloaded {file}: {LINE} changed"
+        stored = await manifests.store.declared(LINE)
+        assert stored is not None and stored.spec == Queue(1, suspend=True)
+        file.unlink()
+        assert await manifests.terminal.until("reloaded") == f"reloaded {file}: {LINE} removed"
+    assert await manifests.names() == set()
+
+
+async def test_a_queue_that_no_file_declares_is_told_and_so_is_what_callbacks_lack(manifests: Manifests) -> None:
+    more = "queueRef: {name: line}\n  failureCallback: {endpointRef: {name: pager}}"
+    manifests.write("a.yaml", endpoint(), schedule(spec=f"every: 5s\n  {more}"))
+    told = "\n".join(await manifests.files().load())
+    assert "Queue 'line' does not exist" in told
+    assert "Endpoint 'pager' does not exist" in told
+    manifests.write("b.yaml", queue(), endpoint("pager"))
+    assert await manifests.files().load() == []
+
+
+async def test_what_was_made_over_the_api_stays_and_is_taken_over_by_a_file(manifests: Manifests) -> None:
+    made = replace(declared(Kind.QUEUE, "line", Queue(5), namespace="default", uid="api_1"), origin=Origin.API)
+    await manifests.store.edit(LINE, lambda _: made, START)
+    manifests.write("a.yaml", endpoint())
+    files = manifests.files()
+    await files.load()
+    assert await manifests.names() == {str(LINE), "Endpoint default/ok"}
+    assert manifests.terminal.lines == []
+    async with running(files):
+        file = manifests.write("b.yaml", queue())
+        await manifests.terminal.until("reloaded")
+        stored = await manifests.store.declared(LINE)
+        assert stored is not None and (stored.spec, stored.origin) == (Queue(2), Origin.RESOURCE)
+        assert TakenOver(LINE) in manifests.recorder.notices
+        file.unlink()
+        await manifests.terminal.until("reloaded")
     assert await manifests.names() == {"Endpoint default/ok"}

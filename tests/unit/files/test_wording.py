@@ -16,14 +16,17 @@ from angarium.domain.notices import (
     ClockReset,
     EndpointOrphansFailed,
     Notice,
+    PlaceFreed,
     RunFailed,
     RunStarted,
     SlotsSkipped,
+    TakenOver,
 )
 from angarium.files.users import DEFAULT_USER
 from angarium.files.wording import ASCII, SYMBOLS, Addresses, Wording, sample_destination, start_text
 
 TICK = ObjectRef(Kind.SCHEDULE, "default", "tick")
+LINE = ObjectRef(Kind.QUEUE, "default", "line")
 OK = ObjectRef(Kind.ENDPOINT, "default", "ok")
 RUN = Run("run_1", TICK, "uid", START)
 LOCAL = f"{START.astimezone():%H:%M:%S}"
@@ -96,6 +99,11 @@ def test_attempts(notice: Notice, text: str) -> None:
         (
             EndpointOrphansFailed(OK, ("a",)),
             "✗ Endpoint default/ok                1 message given up: EndpointDeleted → DLQ",
+        ),
+        (TakenOver(LINE), "→ Queue default/line                 replaces the one that was made over the API"),
+        (
+            PlaceFreed(LINE, "msg_1"),
+            "✗ Queue default/line                 goes on: the callbacks of msg_1 did not end in time",
         ),
     ],
 )
