@@ -114,7 +114,7 @@ class Places:
             line = self._line(name, to_ms(now))
             if kept is not None:
                 line.active, line.lag, line.tail_ms = kept.active, kept.lag, kept.tail_ms
-            line.stale = True
+            line.stale = line.lag > 0
 
     def settle(self) -> set[str]:
         self._settle_ends()
