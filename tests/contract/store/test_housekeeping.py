@@ -19,9 +19,10 @@ from tests.support.stores import (
 )
 
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
-from angarium.domain.declarations import Access, Kind, ObjectRef
+from angarium.domain.declarations import Access, Callback, DeliveryOptions, Destination, FlowControl, Kind, ObjectRef
 from angarium.domain.errors import LimitExceeded
-from angarium.domain.messages import Acceptance, LogState, MessageState
+from angarium.domain.flow_control import Pause, Pin
+from angarium.domain.messages import Acceptance, LogState, MessageState, Publication
 from angarium.domain.ports import Limits, Retention, Store
 from angarium.domain.views import HistoryFilter
 
@@ -72,6 +73,23 @@ class TestOrphans:
         await store.record([retry(item)], START)
         assert await store.fail_orphans(START + SECOND, START + SECOND, 10) == {BILLING: [item.message.id]}
 
+    async def test_those_under_a_key_of_their_own_and_those_in_queues_too(self, store: Store) -> None:
+        await store.apply([endpoint(), endpoint("billing-2")], START)
+        flow = DeliveryOptions(flow_control=FlowControl("slow", rate=1))
+        sent = await accepted(
+            store,
+            publication(endpoint="billing", options=flow),
+            publication(endpoint="billing", queue="work"),
+            publication(endpoint="billing", queue="work"),
+            publication(endpoint="billing", queue="work", not_before=START + DAY),
+        )
+        await accepted(store, publication(endpoint="billing-2"), publication("https://q.test/", queue="work"))
+        await store.remove([(BILLING, None)], START)
+        gone = await store.fail_orphans(START + SECOND, START + SECOND, 10)
+        assert {ref: set(ids) for ref, ids in gone.items()} == {BILLING: {message.id for message in sent}}
+        claimed = (await store.claim(grant(), START + SECOND)).leased
+        assert len(claimed) == 2, "the queue goes on"
+
 
 class TestPurge:
     async def test_what_ended_goes_step_by_step(self, store: Store) -> None:
@@ -111,6 +129,64 @@ class TestPurge:
         await store.record([delivered(item) for item in items], START)
         assert await purge(store, START + 30 * DAY, limit=10) > 9
         assert (await store.log(HistoryFilter(NS))).items == ()
+
+    async def test_what_holds_a_place_stays_until_it_gives_it_back(self, store: Store) -> None:
+        told = Callback(Destination(url="https://told.test/"))
+        (item,) = await leased(store, publication(queue="work", callback=told))
+        await store.record([delivered(item)], START)
+        (behind,) = await accepted(store, publication(queue="work"))
+        quick = Retention(DAY, DAY, DAY)
+        await purge(store, START + 3 * DAY, retention=quick)
+        assert await store.message(NS, item.message.id, START) is not None
+        (callback,) = (await store.claim(grant(), START)).leased
+        await store.record([delivered(callback)], START)
+        (following,) = (await store.claim(grant(), START)).leased
+        assert following.message.id == behind.id
+        await purge(store, START + 3 * DAY, retention=quick)
+        assert await store.message(NS, callback.message.id, START) is None
+        assert await store.message(NS, item.message.id, START) is None, "it goes with the last that needed it"
+
+    async def test_a_place_held_too_long_is_freed(self, store: Store) -> None:
+        told = Callback(Destination(url="https://told.test/"))
+        (item,) = await leased(store, publication(queue="work", callback=told))
+        await store.record([delivered(item)], START)
+        (behind,) = await accepted(store, publication(queue="work"))
+        assert await store.free_places(START, START + DAY, 10) == {}
+        assert await store.free_places(START + SECOND, START + DAY, 10) == {
+            ObjectRef(Kind.QUEUE, NS, "work"): [item.message.id]
+        }
+        assert await store.free_places(START + SECOND, START + DAY, 10) == {}
+        claimed = (await store.claim(grant(), START + DAY)).leased
+        assert {each.message.id for each in claimed if each.message.source is None} == {behind.id}
+
+    async def test_a_deduplication_key_goes_when_its_window_is_over(self, store: Store) -> None:
+        once = publication(dedup_key=b"k" * 32)
+        await store.accept([once], None)
+        await purge(store, START + 599 * SECOND)
+        (answer,), _ = await store.accept([once], None)
+        assert isinstance(answer, Acceptance) and answer.duplicates
+        assert await store.purge(RETENTION, START + 600 * SECOND, 100) == 1
+        assert await store.purge(RETENTION, START + 600 * SECOND, 100) == 0
+
+    async def test_a_flow_control_key_that_nothing_needs_goes(self, store: Store) -> None:
+        async def keys() -> list[str]:
+            return [view.key for view in await store.flow_controls(NS, "", START)]
+
+        def under(key: str, **given: object) -> Publication:
+            options = DeliveryOptions(flow_control=FlowControl(key, parallelism=1))
+            return publication(options=options, **given)
+
+        (item,) = await leased(store, under("used"))
+        await accepted(store, under("waiting", not_before=START + 30 * DAY))
+        await store.change_flow_control(NS, "paused", Pause(True), START)
+        await store.change_flow_control(NS, "pinned", Pin(parallelism=2), START)
+        await purge(store, START + DAY)
+        assert await keys() == ["paused", "pinned", "used", "waiting"]
+        await store.record([delivered(item)], START)
+        await purge(store, START + 59 * 60 * SECOND)
+        assert "used" in await keys()
+        await purge(store, START + DAY)
+        assert await keys() == ["paused", "pinned", "waiting"]
 
     @pytest.mark.parametrize("limits", [Limits(stored_bytes=4)])
     async def test_bytes_are_given_back(self, store: Store, limits: Limits) -> None:
@@ -177,6 +253,11 @@ async def test_purging_a_tenant_leaves_the_others(store: Store) -> None:
         (item,) = await leased(store, publication(namespace=namespace))
         await store.record([failed(item)], START)
         await accepted(store, *(publication(namespace=namespace, endpoint="billing") for _ in range(3)))
+        flow = DeliveryOptions(flow_control=FlowControl("slow", rate=1))
+        await accepted(
+            store,
+            publication(namespace=namespace, queue="work", options=flow, dedup_key=b"k" * 32, not_before=START + DAY),
+        )
     (flying,) = (await store.claim(grant(1), START)).leased
     version = store.credentials_version()
     await store.purge_namespace(NS, START)
@@ -190,9 +271,14 @@ async def test_purging_a_tenant_leaves_the_others(store: Store) -> None:
     backlog = await store.backlog()
     assert (backlog.dead_letters, backlog.waiting + backlog.delivering) == (
         1,
-        3 - (flying.message.namespace == "other"),
+        4 - (flying.message.namespace == "other"),
     )
-    assert len((await store.log(HistoryFilter("other", states=[LogState.CREATED]))).items) == 4
+    assert len((await store.log(HistoryFilter("other", states=[LogState.CREATED]))).items) == 5
+    assert [declared.ref.namespace for declared in await store.catalog(Kind.QUEUE)] == ["other"]
+    for namespace, keys in ((NS, []), ("other", ["slow"])):
+        assert [view.key for view in await store.flow_controls(namespace, "", START)] == keys
+        (answer,), _ = await store.accept([publication(namespace=namespace, dedup_key=b"k" * 32)], None)
+        assert isinstance(answer, Acceptance) and bool(answer.duplicates) == (namespace == "other")
 
 
 async def test_tenants_are_told_with_the_namespace_they_were_identified_by(store: Store) -> None:
