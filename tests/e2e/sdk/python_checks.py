@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager
 import pytest
 from qstash import AsyncQStash, QStash, Receiver
 from qstash.errors import QStashError, SignatureError
-from tests.e2e.sdk.python_cases import FAILURES, SUCCESSES
+from tests.e2e.sdk.python_cases import SUCCESSES
+from tests.e2e.sdk.python_failures import FAILURES
 from tests.support.angarium import Angarium
 from tests.support.receiver import Receiver as Destination
 from tests.support.sdk import Scene, Sdk

@@ -2,8 +2,9 @@
 
 import pytest
 from qstash import AsyncQStash
-from tests.e2e.sdk.python_cases import FAILURES, SUCCESSES
+from tests.e2e.sdk.python_cases import SUCCESSES
 from tests.e2e.sdk.python_checks import Checks
+from tests.e2e.sdk.python_failures import FAILURES
 from tests.support.angarium import Angarium
 from tests.support.receiver import Receiver
 from tests.support.sdk import public_methods
