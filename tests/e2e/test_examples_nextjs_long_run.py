@@ -20,6 +20,7 @@ from angarium.files.users import USERS
 
 EXAMPLE = ROOT / "examples" / "nextjs-long-run"
 SOURCES = ("app", "lib", "next.config.js")
+STANDALONE = "standalone"
 BUILD_S = 240.0
 MONTHS = 12
 
@@ -33,13 +34,15 @@ def built() -> Path:
             source = EXAMPLE / name
             shutil.copytree(source, folder / name) if source.is_dir() else shutil.copy(source, folder)
         node.npm("run", "build", folder=folder, timeout_s=BUILD_S)
-        shutil.rmtree(folder / "node_modules")
+        for made in [*folder.iterdir(), *(folder / ".next").iterdir()]:
+            if made.name not in (".next", STANDALONE):
+                shutil.rmtree(made) if made.is_dir() else made.unlink()
 
     files = sorted(
         file for name in SOURCES for file in [EXAMPLE / name, *(EXAMPLE / name).rglob("*")] if file.is_file()
     )
     parts = [part for file in files for part in (str(file.relative_to(EXAMPLE)).encode(), file.read_bytes())]
-    return cached(f"{EXAMPLE.name}-build", [*node.lock_of(EXAMPLE), *parts], fill) / ".next" / "standalone"
+    return cached(f"{EXAMPLE.name}-build", [*node.lock_of(EXAMPLE), *parts], fill) / ".next" / STANDALONE
 
 
 class Web:

@@ -39,8 +39,8 @@ METHODS = (b"GET", b"POST", b"DELETE", b"PATCH", b"PUT", b"HEAD", b"OPTIONS", b"
 VALUES = (
     b"", b" ", b"0", b"-1", b"1e309", b"99999999999999999999", b"1.5s", b"1d2h", b"true", b"http://", b"https://[::1",
     b"http://a:99999/", b"pow(2,", b"(" * 5000, b"1+" * 4000 + b"1", b"retried" * 900, b"* * * * *",
-    b"CRON_TZ=X * * * * *", b"rate=1", b"rate=1,rate=2", b"parallelism=", b"period=8d,rate=1", b"header[", b"body,header[X],",
-    b"\xff\xfe\xfd",
+    b"CRON_TZ=X * * * * *", b"rate=1", b"rate=1,rate=2", b"parallelism=", b"period=8d,rate=1", b"header[",
+    b"body,header[X],", b"\xff\xfe\xfd",
     b"\xed\xa0\x80", "ü€😀".encode(), b"a" * 9000, b"a,b,,c", b"%00", b"%ff%fe", b"%", b"\x0b\x0c", b"null", b"{}",
     "１２".encode(), b"0x10", b"+1", b"1_000", b"NaN", b"inf", b"H H * * *", b"60 0 1 1 *",
 )  # fmt: skip
