@@ -1,3 +1,5 @@
+from urllib.parse import quote, urljoin
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -78,3 +80,14 @@ def test_labels_can_be_stored_or_are_invalid(text: str) -> None:
         return
     assert all(label and label == label.strip() and len(label.encode()) <= 512 for label in labels)
     assert parse_labels(",".join(labels), "f") == labels
+
+
+@given(st.text(st.characters(max_codepoint=0x17F), max_size=300))
+def test_what_is_a_name_survives_a_path(text: str) -> None:
+    """A name needs no encoding, and no client resolves it away."""
+    try:
+        check_name(text, "f")
+    except InvalidInput:
+        return
+    assert quote(text, safe="") == text
+    assert urljoin("http://h/v2/queues/", text) == f"http://h/v2/queues/{text}"
