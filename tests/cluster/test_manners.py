@@ -93,10 +93,26 @@ def idle(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) 
         stage.angarium.start()
         declare(stage)
         stage.condition("Schedule", "yearly", "Ready=True")
+        hold_up(stage)
         stage.condition("Endpoint", "lacking", "ResolvedRefs=False", "SecretNotFound")
         settle(stage, since)
         yield stage
     remove_namespace(control_plane, namespace)
+
+
+def hold_up(stage: Stage) -> None:
+    """Messages that wait: in a suspended Queue, and behind a retry that is an hour away."""
+    stage.ready(("Queue", "line"), ("Queue", "closed"))
+    stage.receiver.answer("/busy", 500)
+    later = {"Upstash-Retries": "1", "Upstash-Retry-Delay": "3600000"}
+    for queue in ("line", "line", "line", "closed"):
+        answer = stage.api("POST", f"/v2/enqueue/{queue}/{stage.receiver.url('/busy')}", headers=later)
+        assert answer.is_success, answer.text
+    stage.delete("Token", "stage")  # another operator, of the whole cluster, would write its Secret anew
+    for queue, field in (("line", "blockedBy"), ("closed", "oldestWaitingSince")):
+        wait_for(
+            lambda queue=queue: stage.status("Queue", queue), lambda status, field=field: field in status, within=60
+        )
 
 
 def writes_nothing(stage: Stage, seconds: float) -> None:
