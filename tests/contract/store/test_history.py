@@ -1,9 +1,12 @@
+import asyncio
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from tests.support.fakes import START
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.support.fakes import START, FakeClock
 from tests.support.stores import (
     DAY,
     NS,
@@ -13,17 +16,19 @@ from tests.support.stores import (
     failed,
     firing,
     grant,
+    ids,
     leased,
     publication,
     schedule,
     topic,
 )
 
-from angarium.domain.declarations import Destination
+from angarium.domain.declarations import DeliveryOptions, Destination, FlowControl
 from angarium.domain.errors import InvalidInput
 from angarium.domain.messages import LogState
-from angarium.domain.ports import Retention, Store
+from angarium.domain.ports import Limits, Retention, Store
 from angarium.domain.views import DeadLetter, HistoryFilter
+from angarium.store import open_store
 
 
 async def letters(store: Store, count: int) -> list[DeadLetter]:
@@ -115,6 +120,46 @@ class TestPages:
             assert caught.value.field == "cursor"
 
 
+@settings(deadline=None, max_examples=25)
+@given(
+    newest_first=st.booleans(),
+    count=st.integers(1, 4),
+    steps=st.lists(st.tuples(st.integers(-3, 3), st.integers(0, 3)), min_size=1, max_size=12),
+)
+def test_no_row_is_lost_or_repeated_while_rows_are_added(
+    newest_first: bool, count: int, steps: list[tuple[int, int]]
+) -> None:
+    """Whatever comes between two pages, at whatever time by the clock: what was there first is seen, and all once."""
+
+    async def turn_pages() -> None:
+        store = open_store(None, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
+        now = START
+        try:
+            await _given_up(store, 6, now)
+            first = {letter.id for letter in (await store.dead_letters(HistoryFilter(NS))).items}
+            seen: list[str] = []
+            where = HistoryFilter(NS, newest_first=newest_first, count=count)
+            for shift, added in [*steps, *[(0, 0)] * 100]:
+                page = await store.dead_letters(where)
+                seen += [letter.id for letter in page.items]
+                if page.cursor is None:
+                    break
+                where = replace(where, cursor=page.cursor)
+                now += shift * timedelta(milliseconds=1)
+                await _given_up(store, added, now)
+            assert len(seen) == len(set(seen)), "none twice"
+            assert first <= set(seen), "none lost"
+        finally:
+            await store.close()
+
+    asyncio.run(turn_pages())
+
+
+async def _given_up(store: Store, count: int, now: datetime) -> None:
+    items = await leased(store, *(publication() for _ in range(count)))
+    await store.record([failed(item) for item in items], now)
+
+
 class TestFilters:
     @pytest.fixture
     async def filled(self, store: Store) -> Store:
@@ -123,8 +168,9 @@ class TestFilters:
             [endpoint(), topic("orders", "billing"), schedule(destination=Destination(url="http://s/"))], START
         )
         (due,) = (await store.due_schedules(START, 10)).schedules
-        plain = publication("https://Host.test:8443/a/b?q=1", labels=("x", "y"), caller_ip="10.0.0.1")
-        items = await leased(store, plain, publication(topic="orders", labels=("z",)))
+        plain = publication("https://Host.test:8443/a/b?q=1", labels=("x", "y"), caller_ip="10.0.0.1", queue="work")
+        flow = DeliveryOptions(flow_control=FlowControl("slow, but sure", rate=5))
+        items = await leased(store, plain, publication(topic="orders", labels=("z",), options=flow))
         (fired,) = await store.fire([firing(due, START)], grant())
         for n, item in enumerate([*items, *fired.leased]):
             url = item.message.url or "https://billing.test/in"
@@ -144,6 +190,9 @@ class TestFilters:
             ({"paths": ["/A/b"]}, ""),
             ({"topics": ["orders"]}, "1"),
             ({"schedules": ["report"]}, "2"),
+            ({"queues": ["work", "none"]}, "0"),
+            ({"flow_keys": ["slow, but sure"]}, "1"),
+            ({"queues": ["none"]}, ""),
             ({"labels": ["y", "z"]}, "01"),
             ({"labels": ["y"], "topics": ["orders"]}, ""),
             ({"caller_ips": ["10.0.0.1"]}, "0"),
