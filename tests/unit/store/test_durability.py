@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -47,6 +48,33 @@ async def main():
 asyncio.run(main())
 """
 
+FAIL_FOR_EVER = """
+import asyncio, sys
+from itertools import count
+from pathlib import Path
+from angarium.domain.declarations import Callback, Destination
+from angarium.domain.ports import Limits, Retention
+from angarium.store import open_store
+from tests.support.fakes import START, FakeClock
+from tests.support.stores import failed, leased, publication
+
+async def main():
+    numbers = count(int(sys.argv[2]))
+    store = open_store(Path(sys.argv[1]), limits=Limits(), new_id=lambda _: f"msg_{next(numbers)}",
+                       clock=FakeClock(), retention=Retention())
+    callbacks = [Callback(Destination(url=f"https://{name}.test/")) for name in ("told", "warned")]
+    async def fail():
+        while True:
+            given = publication(callback=callbacks[0], failure_callback=callbacks[1])
+            items = await leased(store, given, given)
+            await store.record([failed(item) for item in items], START)
+            for item in items:
+                print(item.message.id, flush=True)
+    await asyncio.gather(*(fail() for _ in range(8)))
+
+asyncio.run(main())
+"""
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
@@ -59,11 +87,11 @@ def _open(path: Path) -> SqliteStore:
     return open_store(path, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
 
 
-def _acknowledged_until_killed(path: Path, kills: int) -> set[str]:
-    """Ids that processes printed as accepted before each was killed in the middle of its commits."""
+def _acknowledged_until_killed(path: Path, kills: int, program: str = ACCEPT_FOR_EVER) -> set[str]:
+    """Ids that processes printed as stored before each was killed in the middle of its commits."""
     acknowledged = set[str]()
     for kill in range(kills):
-        command = [sys.executable, "-c", ACCEPT_FOR_EVER, str(path), str(kill * 1_000_000)]
+        command = [sys.executable, "-c", program, str(path), str(kill * 1_000_000)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
             assert child.stdout is not None
             lines = [child.stdout.readline() for _ in range(100 + 37 * kill)]
@@ -88,6 +116,21 @@ async def test_a_killed_process_loses_nothing_it_acknowledged(tmp_path: Path) ->
     assert (backlog.waiting, backlog.delivering) == (0, len(stored))
     page = await store.log(HistoryFilter(NS, states=[LogState.CREATED], count=100_000))
     assert {entry.message.id for entry in page.items} == set(stored), "messages and log entries come together"
+    await store.close()
+
+
+async def test_a_killed_process_leaves_no_failure_without_its_callbacks_and_no_callback_without_its_failure(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.db"
+    acknowledged = _acknowledged_until_killed(path, 3, FAIL_FOR_EVER)
+    store = _open(path)
+    connection = store._connection
+    failures = {row["id"] for row in connection.execute("SELECT id FROM messages WHERE state = 'Failed'")}
+    told = Counter(row["source"] for row in connection.execute("SELECT source FROM messages WHERE source NOT NULL"))
+    letters = connection.execute("SELECT m.id FROM dead_letters AS l JOIN messages AS m ON m.seq = l.message")
+    assert acknowledged and acknowledged <= failures == {row["id"] for row in letters} == told.keys()
+    assert set(told.values()) == {2}
     await store.close()
 
 
