@@ -83,7 +83,7 @@ def _event(notice: Notice) -> Told | None:
             text = f"the clock is behind {considered_until:%Y-%m-%dT%H:%M:%SZ}, the last slot decided: starts anew"
             return Told(schedule, "ClockReset", text)
         case TakenOver(ref):
-            text = f"the {ref.kind} that had been made over the API is replaced by this one; messages already accepted stay"
+            text = f"replaces the {ref.kind} that had been made over the API; messages already accepted stay"
             return Told(ref, "TakenOver", text, warning=False)
         case PlaceFreed(queue, message_id):
             text = f"the callbacks of message {message_id} have not ended in time: the queue goes on without them"
