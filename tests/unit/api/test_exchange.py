@@ -49,6 +49,12 @@ def test_filters_leave_out_the_token() -> None:
 def test_a_call_that_is_logged_tells_no_token() -> None:
     credential = Credential("shop", "app", b"hash", Access.READ_WRITE)
     target = parse_target("/v2/publish/https://a.test/?qstash_token=secret")
-    call = Call(credential, target, {"destination": "https://a.test/?key=secret"}, (("Authorization", "Bearer secret"),), b"secret")
+    call = Call(
+        credential,
+        target,
+        {"destination": "https://a.test/?key=secret"},
+        (("Authorization", "Bearer secret"),),
+        b"secret",
+    )
     assert "shop" in repr(call)
     assert "secret" not in repr(call)
