@@ -84,7 +84,7 @@ def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns
         ):
             yield found
 
-    waiting = {namespace: merge(*map(due, lanes[namespace][: grant.room])) for namespace in turns.order(lanes)}
+    waiting = {name: merge(*map(due, _oldest(lanes[name], grant.room))) for name in turns.order(lanes)}
     seqs: list[int] = []
     while waiting:
         for namespace in list(waiting):
@@ -98,6 +98,12 @@ def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns
                 seqs.append(found.seq)
                 turns.served(namespace)
     return seqs
+
+
+def _oldest(lanes: Sequence[Row], count: int) -> Sequence[Row]:
+    """The first lanes, and those that are due at the same instant as the last of them: the oldest may be theirs."""
+    last = lanes[min(count, len(lanes)) - 1]["due_ms"] if count > 0 else 0
+    return [lane for place, lane in enumerate(lanes) if place < count or lane["due_ms"] == last]
 
 
 def _due(tx: Transaction, lane: Row, now: datetime, page: int) -> Iterator[_Due]:

@@ -305,13 +305,13 @@ class Line:
         for _ in range(self.chance.randrange(1, 4)):
             delay = self.chance.choice([0, 0, 0, 4])
             given = queued(self.chance.randrange(3), created_at=now, not_before=now + delay * SECOND)
-            answers, leased = await self.store.accept([given], self.chance.choice([None, grant()]))
+            answers, leased = await self.store.accept([given], self.chance.choice([None, grant(until=1e9)]))
             message: Message = answers[0].messages[0]  # type: ignore[union-attr]
             self.joins.append((message.not_before.timestamp(), len(self.joins), message.id))
             self.began(leased)
 
     async def claim(self) -> None:
-        self.began((await self.store.claim(grant(until=self.clock.monotonic() + 1e6), self.clock.now())).leased)
+        self.began((await self.store.claim(grant(until=1e9), self.clock.now())).leased)
 
     def began(self, leased: Sequence[Leased]) -> None:
         for item in leased:

@@ -22,7 +22,7 @@ INSERT OR REPLACE INTO attempts (message, number, time_ms, duration_us, status, 
 -- name: due_lanes
 -- Lanes with a due message that nothing holds back, oldest first. A window that is to end later than it can was begun
 -- before the clock was set back.
-SELECT l.lane, l.namespace, l.destination, l.flow FROM lanes AS l
+SELECT l.lane, l.namespace, l.destination, l.flow, l.due_ms FROM lanes AS l
 WHERE l.due_ms <= :now
     AND l.destination NOT IN (SELECT value FROM json_each(:closed))
     AND (l.endpoint IS NULL OR EXISTS (
