@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import START, FakeClock
-from tests.support.stores import SECOND, accepted, grant, ids, publication
+from tests.support.stores import SECOND, accepted, delivered, failed, grant, ids, publication, retry
 
 from angarium.domain.ports import Limits, Retention
 from angarium.store import cancellation, history, open_store
@@ -80,6 +80,19 @@ async def test_a_claim_reads_no_more_of_a_backlog_than_the_lane_may_take() -> No
     store._connection.set_trace_callback(None)
     assert Counter(one.lane for one in claim.leased) == {"shop/old.test": 10, "shop/new.test": 1}
     assert len([sql for sql in read if sql.startswith("SELECT due_ms, seq FROM messages")]) <= 4
+    await store.close()
+
+
+async def test_queues_flow_control_and_deduplication_cost_nothing_where_they_are_not_used() -> None:
+    store = open_store(None, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
+    read: list[str] = []
+    store._connection.set_trace_callback(read.append)
+    _, leased = await store.accept([publication(f"https://{n}.test/") for n in range(9)], grant(5))
+    await store.record([delivered(leased[0]), failed(leased[1]), retry(leased[2])], START)
+    await store.release(leased[3:])
+    store._connection.set_trace_callback(None)
+    tables = re.compile(r"\b(queues|flow_controls|deduplication|declared)\b")
+    assert read and not [sql for sql in read if tables.search(sql)]
     await store.close()
 
 

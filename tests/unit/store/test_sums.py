@@ -111,9 +111,7 @@ class Actor:
                 not_before=now + delay,
                 body=b"x" * chance.randrange(9),
                 queue=chance.choice([None, None, "mine", "theirs"]),
-                options=DeliveryOptions(
-                    flow_control=chance.choice(LIMITS)
-                ),
+                options=DeliveryOptions(flow_control=chance.choice(LIMITS)),
                 dedup_key=chance.choice([None, None, bytes([chance.randrange(9)])]),
             )
             for _ in range(chance.randrange(5))

@@ -59,7 +59,8 @@ WHERE f.used_ms < :before AND f.paused = 0 AND f.pinned_parallelism = 0 AND f.pi
     )
     AND NOT EXISTS (
         SELECT 1 FROM declared AS d
-        WHERE d.kind = 'Endpoint' AND d.namespace = f.namespace AND 'endpoint/' || d.name = f.key
+        WHERE d.kind = 'Endpoint' AND d.namespace = f.namespace
+            AND d.name = iif(substr(f.key, 1, 9) = 'endpoint/', substr(f.key, 10), NULL)
     )
 LIMIT :limit;
 
