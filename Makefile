@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/cluster tests/e2e
 
-.PHONY: help run check lint test test-thorough controlplane bench-operator lock clean
+.PHONY: help run check lint test test-thorough mutants controlplane bench-operator lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -43,6 +43,9 @@ test: check controlplane  ## Everything: what has to pass before a change lands
 
 test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
+
+mutants: $(VENV)/.test  ## Break the named rules of the API one by one: each must turn a test red (minutes)
+	@$(BIN)/python -m tests.mutants
 
 bench-operator: controlplane  ## Measure the start of the operator with 5,000 Schedules (7 minutes; figures of ADR 0002)
 	@$(BIN)/python -m tests.bench.operator_start

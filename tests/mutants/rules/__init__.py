@@ -1,0 +1,18 @@
+"""The rules that `make mutants` breaks, by area; their numbers are sections of the wire contract."""
+
+from tests.mutants.rules.api import API, REDACTION, TENANTS
+from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
+
+MUTANTS = (
+    *API,
+    *QUEUES,
+    *FLOW_CONTROL,
+    *DEDUPLICATION,
+    *CALLBACKS,
+    *SIGNATURES,
+    *ATTEMPTS,
+    *CANCEL,
+    *TENANTS,
+    *REDACTION,
+)
