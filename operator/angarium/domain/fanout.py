@@ -110,14 +110,14 @@ def lane_of(url: str | None, endpoint: str | None) -> str:
     return urlsplit(url or "").netloc.rpartition("@")[2].lower() or "-"
 
 
-def lane_under(url: str | None, endpoint: str | None, flow: str | None) -> str:
-    """What is taken in turn when messages wait: those that share destination and flow-control key.
+def lane_under(destination: str, endpoint: str | None, flow: str | None) -> str:
+    """What is taken in turn when messages wait: those that share destination (`lane_of`) and flow-control key.
 
     Messages under the key of their Endpoint share the lane of those without a key of their own.
     """
-    lane = lane_of(url, endpoint)
-    own = flow is not None and (endpoint is None or flow != flow_key_of(endpoint))
-    return f"{lane}#{flow}" if own else lane
+    if flow is None or (endpoint is not None and flow == flow_key_of(endpoint)):
+        return destination
+    return f"{destination}#{flow}"
 
 
 def flow_key_of(endpoint: str) -> str:

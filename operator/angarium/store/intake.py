@@ -18,8 +18,8 @@ from angarium.domain.messages import (
     Publication,
 )
 from angarium.domain.ports import Limits
+from angarium.store import deduplication
 from angarium.store.catalog import NamespaceCatalog, check_quota, is_held, make_queue
-from angarium.store.deduplication import Deduplication
 from angarium.store.journal import LogRow, log_row
 from angarium.store.places import NO_QUEUE, Joined
 from angarium.store.room import Room
@@ -68,12 +68,14 @@ class Intake:
         try:
             acceptance = expand(publication, self._catalog(publication.namespace), self._terms.new_id)
             self._check_queue(publication)
-            fresh = Deduplication(self._tx, publication, self._terms.dedup_window)
-            acceptance = fresh.without_duplicates(acceptance)
+            if publication.dedup_key is not None:
+                acceptance = deduplication.without_duplicates(self._tx, publication, publication.dedup_key, acceptance)
             self._charge(publication.namespace, len(acceptance.messages), len(publication.body), forced=forced)
         except (NotFound, LimitExceeded, QuotaReached) as error:
             return error
-        fresh.remember(acceptance)
+        if publication.dedup_key is not None:
+            expires_at = publication.created_at + self._terms.dedup_window
+            deduplication.remember(self._tx, publication, publication.dedup_key, acceptance, expires_at)
         for message, url in zip(acceptance.messages, acceptance.urls, strict=True):
             self._add(message, url, run)
         return acceptance
@@ -122,7 +124,8 @@ class Intake:
     def _add(self, message: Message, url: str, run: int | None) -> None:
         self._seq += 1
         flow = message.flow_control.key if message.flow_control else None
-        lane = f"{message.namespace}/{lane_under(message.url, message.endpoint, flow)}"
+        destination = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
+        lane = lane_under(destination, message.endpoint, flow)
         created_ms = to_ms(message.created_at)
         delayed = message.not_before > message.created_at
         due_ms = due_to_ms(message.not_before) if delayed else created_ms
@@ -134,16 +137,19 @@ class Intake:
         if message.flow_control is not None:
             self._tx.starts.configure(message.namespace, message.flow_control, message.created_at)
         joined = NO_QUEUE if message.queue is None else self._join(message, message.queue, delayed)
+        place = (joined.queued, joined.joined_ms)
         row = message_row(self._seq, message, lane, run)
-        if delayed or not joined.alone or not self._lease(message):
+        if delayed or not joined.alone or not self._lease(message, destination):
             if not joined.queued:
                 self._tx.touch_lane(lane)
-            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, *joined[:2]])
+            self._messages.append(
+                [*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, joined.queued, joined.joined_ms]
+            )
             return
         grant = self._room.grant
         assert grant is not None
         state = MessageState.DELIVERING.value
-        self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, *joined[:2]])
+        self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, *place])
         self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
 
     def _check_queue(self, publication: Publication) -> None:
@@ -164,19 +170,17 @@ class Intake:
         declared = self._catalog(message.namespace).endpoint(message.endpoint) if message.endpoint else None
         return declared.spec if declared and isinstance(declared.spec, Endpoint) else None
 
-    def _lease(self, message: Message) -> bool:
+    def _lease(self, message: Message, destination: str) -> bool:
         """Whether it goes out at once, because nothing holds it back and there is room."""
         if message.endpoint is not None and is_held(self._catalog(message.namespace).endpoint(message.endpoint)):
             return False
         flow = effective_key(message.flow_control.key if message.flow_control else None, message.endpoint)
         if flow is not None and not self._may_start(message, flow):
             return False
-        destination = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
         if not self._room.take(destination, len(message.body)):
             self._passed.add((message.namespace, flow or ""))
             return False
-        self._tx.starts.start(message.namespace, flow, message.created_at)
-        gated = self._tx.starts.gates(message.namespace, flow)
+        gated = flow is not None and self._tx.starts.start(message.namespace, flow, message.created_at)
         self.leased.append(Leased(message, 0, 1, destination, self._endpoint(message), gated))
         return True
 

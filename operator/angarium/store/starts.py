@@ -54,17 +54,21 @@ class Starts:
         state = self._key(namespace, key).state if key is not None else None
         return state is not None and state.parallelism is not None
 
-    def start(self, namespace: str, key: str | None, now: datetime) -> None:
-        """A message of this key starts."""
+    def start(self, namespace: str, key: str | None, now: datetime) -> bool:
+        """A message of this key starts. Whether its end may let another one start."""
         kept = self._key(namespace, key) if key is not None else None
-        if kept is not None and kept.state is not None:
-            self._set(kept, kept.state.start(1, _whole_ms(now)), now)
+        if kept is None or kept.state is None:
+            return False
+        self._set(kept, kept.state.start(1, _whole_ms(now)), now)
+        return kept.state.parallelism is not None
 
     def end(self, row: Row) -> None:
         """The lease of this message has ended, so it is not on its way any more."""
         key = effective_key(row["flow"], row["endpoint"])
-        kept = self._key(row["namespace"], key) if key is not None else None
-        if kept is not None and kept.state is not None:
+        if key is None:
+            return
+        kept = self._key(row["namespace"], key)
+        if kept.state is not None:
             kept.state = kept.state.end(1)
             kept.changed = True
 

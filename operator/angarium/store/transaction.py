@@ -20,6 +20,8 @@ __all__ = ["Row", "Session", "Transaction", "json_array"]
 SQL = load("sums")
 _COLUMN_OF = {MessageState.DELIVERED: 1, MessageState.FAILED: 2, MessageState.CANCELED: 3}
 
+_DELIVERING = MessageState.DELIVERING.value
+
 
 class Transaction(WritingSession):
     """One operation of the writer. What it changes is undone as a whole if it raises."""
@@ -60,11 +62,12 @@ class Transaction(WritingSession):
         if row["run"] is not None:
             tally = self._runs.setdefault(row["run"], [row["run"], 0, 0, 0, to_ms(now)])
             tally[_COLUMN_OF[state]] += 1
-        if row["state"] == MessageState.DELIVERING.value:
+        if row["state"] == _DELIVERING:
             self.starts.end(row)
         else:
             self.touch_lane(row["lane"])
-        self.places.end(row, state, now)
+        if row["queue"] is not None or row["source"] is not None:
+            self.places.end(row, state, now)
 
     def end_lease(self, row: Row) -> None:
         """A lease has ended, and its message waits again: namespace, lane, flow, endpoint of the row."""
