@@ -17,7 +17,7 @@ from tests.mutants.mutant import ROOT, Mutant
 from tests.mutants.rules import MUTANTS
 
 AT_ONCE = 2
-LIMIT_S = 300
+LIMIT_S = 120
 PASSED, FAILED = 0, 1  # exit codes of pytest; any other says that the tests could not be run
 
 

@@ -190,7 +190,10 @@ async def test_the_rate_is_reset(api: Api, paused: bool) -> None:
 
 
 async def test_the_older_reset_unpins_and_resets(api: Api) -> None:
-    await do(api, "pin?parallelism=7&rate=9")
+    await do(api, "pin?parallelism=7&rate=9&period=60")
+    await publish(api)
+    await attempt(api, Response(200))
+    assert (await key(api))["rateCount"] == 1
     assert (await do(api, "reset")).status == 200
     seen = await key(api)
     assert (seen["isPinnedParallelism"], seen["isPinnedRate"], seen["rateCount"]) == (False, False, 0)

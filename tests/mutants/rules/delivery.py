@@ -112,9 +112,9 @@ ATTEMPTS = (
 CANCEL = (
     Mutant(
         "what is in flight is canceled too (21)",
-        "store/sql/cancellation.sql",
-        "WHERE m.namespace = :namespace AND m.finished_ms IS NULL;",
-        "WHERE m.namespace = :namespace AND m.finished_ms IS NULL AND m.state <> 'Delivering';",
+        "store/cancellation.py",
+        '("waiting", "queued", "delivering")',
+        '("waiting", "queued")',
         (_CANCEL,),
     ),
     Mutant(

@@ -100,7 +100,7 @@ FLOW_CONTROL = (
         "domain/flow_control.py",
         "if self.paused:",
         "if self.paused and self.rate is not None:",
-        (_FLOW, _KEYS),
+        (_FLOW,),
     ),
     Mutant(
         "a resumed key starts again (13)",
@@ -176,11 +176,18 @@ DEDUPLICATION = (
         (_DEDUP,),
     ),
     Mutant(
+        "the window ends at its last instant, not after it (22.1)",
+        "store/sql/deduplication.sql",
+        "expires_ms > ?;",
+        "expires_ms >= ?;",
+        (_DEDUP,),
+    ),
+    Mutant(
         "each member of a group has a key of its own (22.1)",
         "store/deduplication.py",
         "return key if message.topic is None else",
         "return key if message.endpoint is None else",
-        (_DEDUP,),
+        (_DEDUP, "contract/api/test_deduplication.py"),
     ),
     Mutant(
         "a key is a tenant's own (2 rule 5, 22.1)",

@@ -42,6 +42,7 @@ def test_a_pause_starts_nothing_and_the_window_goes_on() -> None:
     paused = RATED.start(1, START).changed(Pause(True), START)
     assert (paused.room(START), paused.opens_at(START), paused.started_at(START)) == (0, None, 1)
     assert paused.changed(Pause(False), START + SECOND).room(START + SECOND) == 1
+    assert FlowState(paused=True).room(START) == FlowState(parallelism=1, paused=True).room(START) == 0
 
 
 def test_the_newest_message_configures_what_is_not_pinned() -> None:
@@ -50,6 +51,8 @@ def test_the_newest_message_configures_what_is_not_pinned() -> None:
     state = state.changed(Unpin(rate=True), START)
     assert (state.rate, state.pinned_rate) == (5, False)
     assert state.configured(FlowControl("k")).rate is None
+    fixed = FlowState().changed(Pin(parallelism=2), START).configured(FlowControl("k", 9, 9, MINUTE))
+    assert (fixed.parallelism, fixed.rate, fixed.period) == (2, 9, MINUTE)
 
 
 def test_a_pin_begins_the_window_anew() -> None:
