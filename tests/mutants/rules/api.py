@@ -264,8 +264,8 @@ REDACTION = (
     Mutant(
         "a callback hides what its source hides (24)",
         "domain/callbacks.py",
-        "redaction=message.redaction,",
-        "",
+        "        redaction=",
+        "        redaction=None and ",
         ("unit/domain/test_callbacks.py",),
     ),
 )

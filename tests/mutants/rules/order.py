@@ -145,6 +145,13 @@ FLOW_CONTROL = (
         ("contract/store/test_cancel.py", _KEYS),
     ),
     Mutant(
+        "a message to an Endpoint starts under the Endpoint's key (23.1)",
+        "store/starts.py",
+        "return flow if flow is not None or endpoint is None else flow_key_of(endpoint)",
+        "return flow",
+        ("contract/store/test_flow_control.py",),
+    ),
+    Mutant(
         "keys that a Schedule implies are not a publisher's to use (23.1)",
         "api/option_values.py",
         "for prefix in (FLOW_PREFIX_ENDPOINT, FLOW_PREFIX_SCHEDULE):",
