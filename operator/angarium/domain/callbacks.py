@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from angarium.domain.declarations import Callback, DeliveryOptions, Header
+from angarium.domain.declarations import Callback, DeliveryOptions, Header, Redaction
 from angarium.domain.errors import InvalidInput
 from angarium.domain.headers import header_map
 from angarium.domain.messages import Message, Publication, Response
@@ -102,9 +102,16 @@ def _publication(report: Report, callback: Callback, dlq_id: str | None, now: da
         labels=callback.labels,
         not_before=now + callback.delay if callback.delay else None,
         caller_ip=message.caller_ip,
-        redaction=message.redaction,
+        redaction=_redaction(message.redaction),
         source=message.id,
     )
+
+
+def _redaction(source: Redaction | None) -> Redaction | None:
+    """That of the source; hidden headers hide the whole body too, which tells them as `sourceHeader`."""
+    if source is None or not (source.all_headers or source.names):
+        return source
+    return replace(source, body=True)
 
 
 def _options(given: DeliveryOptions, max_retries: int) -> DeliveryOptions:

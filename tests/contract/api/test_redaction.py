@@ -104,6 +104,17 @@ async def test_a_callback_shows_no_more_than_its_source(api: Api) -> None:
     assert all(event["body"].startswith("REDACTED:") for event in events)
 
 
+@pytest.mark.parametrize("fields", ["header", "header[x-secret]"])
+async def test_hidden_headers_are_not_in_the_bodies_of_callbacks(api: Api, fields: str) -> None:
+    callbacks = (("Upstash-Callback", "https://cb.test"), ("Upstash-Failure-Callback", "https://cb.test"))
+    await dead(api, *callbacks, ("Upstash-Redact-Fields", fields))
+    events = (await api.request("GET", "/v2/events?url=https://cb.test")).json["events"]
+    assert len({event["messageId"] for event in events}) == 2
+    for event in events:
+        view = await api.message(event["messageId"])
+        assert event["body"] == view["body"] and view["body"].startswith("REDACTED:"), "it tells sourceHeader"
+
+
 async def test_without_redaction_everything_is_shown(api: Api) -> None:
     ids = await dead(api)
     view = (await api.request("GET", f"/v2/messages/{ids['id']}")).json
