@@ -91,9 +91,10 @@ class _Ledger:
         namespace, now_ms, url = outcome.leased.message.namespace, self._now_ms, attempt.url
         if outcome.result is Result.DELIVERED:
             return [log_row(namespace, seq, now_ms, LogState.DELIVERED, url)]
-        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, attempt.error, attempt.response)
+        reason = _reason(attempt)
+        error = error_row(namespace, seq, now_ms, LogState.ERROR, url, reason, attempt.response)
         if outcome.result is Result.FAILED:
-            return [error, error_row(namespace, seq, now_ms, LogState.FAILED, url, attempt.error)]
+            return [error, error_row(namespace, seq, now_ms, LogState.FAILED, url, reason)]
         next_ms = due_to_ms(outcome.next_at) if outcome.next_at else None
         return [error, log_row(namespace, seq, now_ms, LogState.RETRY, url, next_ms)]
 
@@ -114,3 +115,10 @@ class _Ledger:
             "status": status,
             "error": error,
         }
+
+
+def _reason(failed: Attempt) -> str:
+    """What the log tells of an attempt that failed, with a response too (contract 15.2)."""
+    if failed.error or failed.response is None:
+        return failed.error
+    return f"the destination answered with status {failed.response.status}"

@@ -163,6 +163,19 @@ async def test_bad_log_parameters_are_named(api: Api, query: str, field: str) ->
     assert (reply.status, reply.error.partition(":")[0]) == (400, field)
 
 
+@pytest.mark.parametrize(
+    "response", [SERVER_ERROR, Response(302), Response(489, (("Upstash-NonRetryable-Error", "true"),))]
+)
+async def test_errors_and_failures_tell_their_reason(api: Api, response: Response) -> None:
+    await api.publish("https://e.test/x", ("Upstash-Retries", "0"))
+    await attempt(api, response)
+    reasons = {event["state"]: event.get("error") for event in (await get(api, "/v2/events"))["events"]}
+    told = f"the destination answered with status {response.status}"
+    assert reasons == {"FAILED": told, "ERROR": told, "ACTIVE": None, "CREATED": None}
+    [letter] = (await get(api, "/v2/dlq"))["messages"]
+    assert "error" not in letter, "there it is of the transport only"
+
+
 async def test_a_message_that_ended_can_still_be_read(api: Api) -> None:
     published = await api.publish("https://e.test", body=b"x")
     await attempt(api, OK)
