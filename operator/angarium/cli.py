@@ -96,8 +96,8 @@ def main() -> None:
 def run(**flags: str | None) -> None:
     """Run the operator and the delivery plane in a Kubernetes cluster.
 
-    Watches Endpoints, Topics, Schedules and Tokens, delivers messages from its database, and answers the HTTP API.
-    Ends with exit code 2 and one line when it cannot start as it is configured.
+    Watches Endpoints, Topics, Schedules, Queues and Tokens, delivers messages from its database, and answers the HTTP
+    API. Ends with exit code 2 and one line when it cannot start as it is configured.
     """
     from angarium.app import run_in_cluster
 

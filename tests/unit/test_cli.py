@@ -8,6 +8,7 @@ from click.testing import CliRunner, Result
 
 from angarium import app
 from angarium.cli import main
+from angarium.domain.declarations import Kind
 from angarium.domain.errors import SettingsError, StoreFull, StoreUnusable
 from angarium.settings import Settings
 
@@ -106,6 +107,11 @@ def test_help_ends_well(arguments: list[str]) -> None:
     result = invoke(*arguments, "--help")
     assert result.exit_code == 0
     assert result.stdout.startswith("Usage: ")
+
+
+def test_help_names_every_kind_that_is_watched() -> None:
+    text = invoke("run", "--help").stdout
+    assert [kind for kind in Kind if f"{kind}s" not in text] == []
 
 
 def test_help_names_the_sdks() -> None:
