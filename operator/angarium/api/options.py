@@ -156,6 +156,7 @@ class _Draft:
     cron: str | None = None
     schedule_id: str | None = None
     queue: str | None = None
+    refusal: InvalidInput | None = None
 
     def take_headers(self, headers: Lines, rank: int) -> str | None:
         """Take header lines; returns the first Content-Type among them."""
@@ -178,7 +179,12 @@ class _Draft:
         elif lower not in self.seen:
             self.seen.add(lower)
             attribute, read = option
-            setattr(self, attribute, read(value, shown, self.rules))
+            try:
+                setattr(self, attribute, read(value, shown, self.rules))
+            except InvalidInput as refusal:
+                if lower not in _IGNORED_ON_SCHEDULES:
+                    raise
+                self.refusal = self.refusal or refusal
 
     def forward(self, name: str, shown: str, value: str, rank: int) -> None:
         if not valid_name(name):
@@ -203,6 +209,8 @@ class _Draft:
                 self.forward(lower, canonical(lower), value, 0)
 
     def finish(self, *, own_content_type: bool) -> Options:
+        if self.refusal is not None and self.cron is None:
+            raise self.refusal
         not_before = self.not_before
         if not_before is None and self.delay is not None:
             not_before = self.rules.now + self.delay
@@ -289,3 +297,8 @@ _OPTIONS: Mapping[str, _Option] = {
     "upstash-queue-name": ("queue", values.name),
 }
 """Every option of contract 4.3 but the forwarded headers."""
+
+_IGNORED_ON_SCHEDULES = frozenset(
+    {"upstash-not-before", "upstash-deduplication-id", "upstash-content-based-deduplication"}
+)
+"""Whatever they say (contract 4.3, 22.1); whether a schedule is made is known only when all has been read."""

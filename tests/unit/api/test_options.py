@@ -56,6 +56,21 @@ def test_not_before_is_unix_seconds_and_wins_over_delay() -> None:
     assert options.not_before == NOW + timedelta(seconds=60)
 
 
+@pytest.mark.parametrize(
+    "ignored",
+    [
+        ("Upstash-Not-Before", "tomorrow"),
+        ("Upstash-Not-Before", "99999999999"),
+        ("Upstash-Deduplication-Id", ""),
+        ("Upstash-Content-Based-Deduplication", "perhaps"),
+    ],
+)
+def test_what_a_schedule_ignores_is_ignored_whatever_it_says(ignored: tuple[str, str]) -> None:
+    assert read(ignored, ("Upstash-Cron", "* * * * *")).cron == "* * * * *"
+    with pytest.raises(InvalidInput, match=ignored[0]):
+        read(ignored)
+
+
 def test_not_before_in_the_past_is_taken() -> None:
     assert read(("Upstash-Not-Before", "0")).not_before == datetime(1970, 1, 1, tzinfo=UTC)
 
