@@ -69,6 +69,12 @@ def test_a_claim_reads_waiting_messages_in_order(connection: sqlite3.Connection)
     assert not any("TEMP B-TREE" in step for step in steps), steps
 
 
+def test_a_claim_finds_lanes_in_order(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, MESSAGES["due_lanes"])
+    assert "lanes_due (due_ms<?)" in steps[0], steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+
+
 async def test_a_claim_reads_no_more_of_a_backlog_than_the_lane_may_take() -> None:
     store = open_store(None, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
     await accepted(store, *(publication(f"https://old.test/{n}") for n in range(2000)))
@@ -79,8 +85,25 @@ async def test_a_claim_reads_no_more_of_a_backlog_than_the_lane_may_take() -> No
     claim = await store.claim(grant(50, lane_room=10), START + SECOND)
     store._connection.set_trace_callback(None)
     assert Counter(one.lane for one in claim.leased) == {"shop/old.test": 10, "shop/new.test": 1}
-    assert len([sql for sql in read if sql.startswith("SELECT due_ms, seq FROM messages")]) <= 4
+    assert 0 < len(_pages(read)) <= 4
     await store.close()
+
+
+async def test_a_claim_looks_into_no_more_lanes_than_it_may_take_messages() -> None:
+    store = open_store(None, limits=Limits(), new_id=ids(), clock=FakeClock(), retention=Retention())
+    await store.accept([publication(f"https://{n}.test/") for n in range(100, 0, -1)], None)
+    read: list[str] = []
+    store._connection.set_trace_callback(read.append)
+    claim = await store.claim(grant(10), START)
+    store._connection.set_trace_callback(None)
+    assert [one.message.url for one in claim.leased] == [f"https://{n}.test/" for n in range(100, 90, -1)]
+    assert 0 < len(_pages(read)) <= 20
+    await store.close()
+
+
+def _pages(read: list[str]) -> list[str]:
+    """Pages of a lane's backlog that were read."""
+    return [sql for sql in read if "AND (m.due_ms, m.seq) >" in sql]
 
 
 async def test_queues_flow_control_and_deduplication_cost_nothing_where_they_are_not_used() -> None:

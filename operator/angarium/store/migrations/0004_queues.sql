@@ -38,9 +38,10 @@ CREATE TABLE lanes (
     destination TEXT    NOT NULL,
     endpoint    TEXT,
     flow        TEXT,               -- NULL: nothing but its destination limits it
-    due_ms      INTEGER NOT NULL
+    due_ms      INTEGER NOT NULL,
+    seq         INTEGER NOT NULL    -- of its first message
 ) WITHOUT ROWID;
-CREATE INDEX lanes_due ON lanes (due_ms);
+CREATE INDEX lanes_due ON lanes (due_ms, seq);
 CREATE INDEX lanes_flow ON lanes (namespace, flow) WHERE flow IS NOT NULL;
 
 -- How full each queue is; its settings are declared.

@@ -20,9 +20,9 @@ INSERT INTO log (
 INSERT OR REPLACE INTO attempts (message, number, time_ms, duration_us, status, error) VALUES (?, ?, ?, ?, ?, ?);
 
 -- name: due_lanes
--- Lanes with a due message that nothing holds back, oldest first. A window that is to end later than it can was begun
+-- Lanes with a due message that nothing holds back, the oldest message first. A window that is to end later than it can was begun
 -- before the clock was set back.
-SELECT l.lane, l.namespace, l.destination, l.flow, l.due_ms FROM lanes AS l
+SELECT l.lane, l.namespace, l.destination, l.flow FROM lanes AS l
 WHERE l.due_ms <= :now
     AND l.destination NOT IN (SELECT value FROM json_each(:closed))
     AND (l.endpoint IS NULL OR EXISTS (
@@ -34,7 +34,7 @@ WHERE l.due_ms <= :now
         WHERE f.namespace = l.namespace AND f.key = l.flow
             AND (f.opens_ms IS NULL OR f.opens_ms > :now AND f.opens_ms <= :now + f.period_ms + :skew)
     ))
-ORDER BY l.due_ms;
+ORDER BY l.due_ms, l.seq;
 
 -- name: next_due
 -- Not those that a flow-control key keeps waiting beyond their due time.

@@ -12,15 +12,15 @@ ON CONFLICT (namespace) DO UPDATE SET
 DELETE FROM lanes WHERE lane IN (SELECT value FROM json_each(?));
 
 -- name: sum_lanes
-INSERT INTO lanes (lane, namespace, destination, endpoint, flow, due_ms)
+INSERT INTO lanes (lane, namespace, destination, endpoint, flow, due_ms, seq)
 -- '#' parts the destination from the flow-control key (domain/fanout.py).
 SELECT m.lane, m.namespace, substr(m.lane, 1, instr(m.lane || '#', '#') - 1), m.endpoint,
-    coalesce(m.flow, 'endpoint/' || m.endpoint), m.due_ms
+    coalesce(m.flow, 'endpoint/' || m.endpoint), m.due_ms, m.seq
 FROM json_each(?) AS touched
 CROSS JOIN messages AS m ON m.seq = (
     SELECT seq FROM messages
     WHERE lane = touched.value AND state IN ('Waiting', 'Retrying') AND queued = 0
-    ORDER BY due_ms LIMIT 1
+    ORDER BY due_ms, seq LIMIT 1
 );
 
 -- name: count_ends
