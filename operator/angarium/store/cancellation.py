@@ -17,6 +17,7 @@ from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Session, Transaction, json_array
 
 SQL = load("cancellation")
+ALL = -1
 _PLACES = ("waiting", "queued", "delivering")
 _STATES = (LogState.CANCEL_REQUESTED, LogState.CANCELED)
 
@@ -51,9 +52,9 @@ def cancel_run(tx: Transaction, run: int, now: datetime) -> list[str]:
     return [row["id"] for row in rows]
 
 
-def cancel_queue(tx: Transaction, namespace: str, queue: str, now: datetime) -> int:
-    """Cancel all messages of a queue that have not ended. Returns how many there were."""
-    return _cancel(tx, tx.rows(SQL["live_in_queue"], namespace, queue), now)
+def cancel_queue(tx: Transaction, namespace: str, queue: str, now: datetime, most: int = ALL) -> int:
+    """Cancel messages of a queue that have not ended, first those that wait for a place. Returns how many."""
+    return _cancel(tx, tx.rows(SQL["live_in_queue"], namespace, queue, most), now)
 
 
 @cache

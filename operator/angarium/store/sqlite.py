@@ -121,6 +121,9 @@ class SqliteStore:
         return await self._write(operation, self._if_tokens(item.ref for item in declared))
 
     async def edit(self, ref: ObjectRef, change: Change, now: datetime, most: int | None = None) -> Declared | None:
+        if ref.kind is Kind.QUEUE:
+            while await self._write(partial(ownership.shrink, ref=ref, change=change, now=now)):
+                pass
         return await self._write(partial(ownership.edit, ref=ref, change=change, now=now, most=most))
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:
@@ -271,8 +274,9 @@ class SqliteStore:
 
     async def purge_namespace(self, namespace: str, now: datetime) -> None:
         await self._write(partial(tenants.close, namespace=namespace), self._credentials_changed)
-        while await self._write(partial(tenants.clear_log, namespace=namespace)):
-            pass
+        for table in tenants.PIECEMEAL:
+            while await self._write(partial(tenants.clear_some, namespace=namespace, table=table)):
+                pass
         after = 0
         while seqs := await self._read(partial(tenants.some_messages, namespace=namespace, after=after)):
             await self._write(partial(tenants.clear_messages, namespace=namespace, messages=seqs))

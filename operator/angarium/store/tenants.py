@@ -9,8 +9,8 @@ SQL = load("tenant")
 _PIECE = 2000
 _AT_ONCE = (
     "tokens", "signing_keys", "declared", "mentions", "schedules", "endpoint_stats", "lanes", "queues",
-    "flow_controls", "deduplication",
 )  # fmt: skip
+PIECEMEAL = ("log", "dead_letters", "deduplication", "flow_controls")
 _AT_LAST = ("dead_letters", "runs", "lanes", "queues", "flow_controls", "deduplication", "usage", "identity")
 
 
@@ -29,10 +29,9 @@ def close(tx: Transaction, namespace: str) -> None:
         tx.run(SQL[name], namespace=namespace)
 
 
-def clear_log(tx: Transaction, namespace: str) -> int:
-    """Remove a piece of the log. Returns how many entries went."""
-    rows = tx.rows(SQL["some_log"], namespace=namespace, limit=_PIECE)
-    return tx.run(SQL["delete_log"], json_array(row["id"] for row in rows))
+def clear_some(tx: Transaction, namespace: str, table: str) -> int:
+    """Remove a piece of what the tenant has in a large table, one of `PIECEMEAL`. Returns how many rows went."""
+    return tx.run(SQL[f"some_{table}"], namespace=namespace, limit=_PIECE)
 
 
 def some_messages(session: Session, namespace: str, after: int) -> list[int]:

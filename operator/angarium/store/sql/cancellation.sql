@@ -62,7 +62,9 @@ CROSS JOIN messages AS m ON m.id = given.value
 WHERE m.finished_ms IS NULL;
 
 -- name: live_in_queue
+-- Those without a place first: as long as they go, nobody is let in.
 SELECT m.seq, m.id, m.namespace, m.run, m.lane, m.queue, m.queued, m.flow, m.endpoint, m.state, m.source,
     m.retried, m.url
 FROM messages AS m
-WHERE m.namespace = ? AND m.queue = ? AND m.finished_ms IS NULL;
+WHERE m.namespace = ? AND m.queue = ? AND m.finished_ms IS NULL
+ORDER BY m.queued DESC, m.seq DESC LIMIT ?;

@@ -17,10 +17,18 @@ DELETE FROM schedules WHERE namespace = :namespace;
 DELETE FROM endpoint_stats WHERE namespace = :namespace;
 
 -- name: some_log
-SELECT id FROM log WHERE namespace = :namespace LIMIT :limit;
+DELETE FROM log WHERE id IN (SELECT id FROM log WHERE namespace = :namespace LIMIT :limit);
 
--- name: delete_log
-DELETE FROM log WHERE id IN (SELECT value FROM json_each(?));
+-- name: some_dead_letters
+DELETE FROM dead_letters WHERE seq IN (SELECT seq FROM dead_letters WHERE namespace = :namespace LIMIT :limit);
+
+-- name: some_deduplication
+DELETE FROM deduplication
+WHERE namespace = :namespace AND key IN (SELECT key FROM deduplication WHERE namespace = :namespace LIMIT :limit);
+
+-- name: some_flow_controls
+DELETE FROM flow_controls
+WHERE namespace = :namespace AND key IN (SELECT key FROM flow_controls WHERE namespace = :namespace LIMIT :limit);
 
 -- name: some_messages
 -- Reads past the messages of other tenants: for a reader, not for the writer.
