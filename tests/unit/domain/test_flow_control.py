@@ -1,8 +1,11 @@
 """Fixed windows, parallelism, pins: what a flow-control key says at an instant."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.support.fakes import START
 
 from angarium.domain.declarations import FlowControl
@@ -70,3 +73,37 @@ def test_a_reset_forgets_the_starts() -> None:
 def test_a_clock_set_back_does_not_freeze_a_window(back: timedelta, room: int) -> None:
     """A little behind is another thread's clock reading: that must not open a second window."""
     assert RATED.start(2, START).room(START - back) == room
+
+
+steps = st.lists(st.tuples(st.integers(0, 7000), st.integers(0, 4), st.integers(0, 4)), max_size=60)
+"""Milliseconds that pass, how many of those on their way end, and how many want to start."""
+
+
+@settings(deadline=None)
+@given(rate=st.integers(1, 4), parallelism=st.integers(1, 4), period=st.integers(1, 10), steps=steps)
+def test_no_window_has_more_starts_than_its_rate_and_no_instant_more_on_their_way_than_allowed(
+    rate: int, parallelism: int, period: int, steps: list[tuple[int, int, int]]
+) -> None:
+    """Windows are disjoint, so that no sliding period has more than twice the rate; and nobody waits for nothing."""
+    length = period * SECOND
+    state = FlowState(parallelism=parallelism, rate=rate, period=length)
+    now, starts = START, list[datetime]()
+    windows: dict[datetime, int] = {}
+    for passed_ms, ending, wanting in steps:
+        now += timedelta(milliseconds=passed_ms)
+        state = state.end(min(ending, state.active))
+        room = state.room(now)
+        assert room is not None
+        count = min(room, wanting)
+        if count:
+            state = state.start(count, now)
+            starts += [now] * count
+            window = state.window_start
+            assert window is not None and window <= now < window + length
+            windows[window] = windows.get(window, 0) + count
+            assert windows[window] == state.started_at(now) <= rate
+        assert state.active <= parallelism
+        assert state.active == parallelism or state.started_at(now) == rate or count == wanting
+    begins = sorted(windows)
+    assert all(later - earlier >= length for earlier, later in pairwise(begins))
+    assert all(sum(begin <= at < begin + length for at in starts) <= 2 * rate for begin in starts)
