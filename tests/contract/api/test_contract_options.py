@@ -169,6 +169,40 @@ async def test_a_cron_and_its_id_make_a_schedule_in_header_and_query(api: Api) -
         await api.done("DELETE", "/v2/schedules/nightly")
 
 
+@pytest.mark.parametrize("by_query", [False, True], ids=["header", "query"])
+async def test_what_belongs_together_counts_for_a_schedule_in_both_forms(api: Api, *, by_query: bool) -> None:
+    lines = (
+        ("Upstash-Cron", "0 4 * * *"),
+        ("Upstash-Schedule-Id", "nightly"),
+        ("Upstash-Flow-Control-Key", "k"),
+        ("Upstash-Flow-Control-Value", "rate=2, period=1m"),
+        ("Upstash-Callback", "https://c.test"),
+        ("Upstash-Callback-Forward-X-A", "1"),
+        ("Upstash-Failure-Callback", "https://f.test"),
+        ("Upstash-Failure-Callback-Forward-X-B", "2"),
+        ("Upstash-Redact-Fields", "header[X-Key]"),
+        ("Upstash-Forward-X-Key", "crown"),
+        ("Upstash-Queue-Name", "mail"),
+    )
+    parameters = "&".join(f"{name.lower()}={quote(value, safe='')}" for name, value in lines)
+    target = f"/v2/schedules/{URL}?{parameters}" if by_query else f"/v2/schedules/{URL}"
+    assert await api.done("POST", target, *(() if by_query else lines)) == {"scheduleId": "nightly"}
+    view = {
+        "cron": "0 4 * * *",
+        "destination": URL,
+        "flowControlKey": "k",
+        "rate": 2,
+        "period": 60,
+        "callback": "https://c.test",
+        "callbackHeader": {"X-A": ["1"]},
+        "failureCallback": "https://f.test",
+        "failureCallbackHeader": {"X-B": ["2"]},
+        "header": {"X-Key": [f"REDACTED:{sha256(b'crown').hexdigest()}"]},
+        "queueName": "mail",
+    }
+    assert view.items() <= (await api.done("GET", "/v2/schedules/nightly")).items()
+
+
 BAD = [
     ("Upstash-Method", "HEAD"),
     ("Upstash-Timeout", "soon"),
