@@ -1,4 +1,4 @@
-"""Dead letters that leave: deleted, or published anew (contract 9)."""
+"""Dead letters that leave: deleted, or published anew (contract 9). They are looked for by a reader before."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,43 +11,50 @@ from angarium.domain.ports import Retried
 from angarium.domain.repeats import repeated
 from angarium.domain.views import HistoryFilter, Page
 from angarium.store.catalog import NamespaceCatalog
-from angarium.store.history import MOST_BYTES, cursor_after, letters
+from angarium.store.history import MOST_BYTES, cursor_after
 from angarium.store.intake import Intake, Terms
 from angarium.store.letters import SQL, remove
 from angarium.store.rows import message_of
 from angarium.store.transaction import Row, Transaction, json_array
 
 
-def delete(tx: Transaction, where: HistoryFilter) -> Page[str]:
-    """Ids that do not exist are skipped. Nothing but numbers and lengths is read of what goes."""
-    found = letters(tx, where)
+def delete(tx: Transaction, where: HistoryFilter, found: Sequence[Row]) -> Page[str]:
+    """`found` are the letters that a reader found. Nothing but numbers and lengths is read of what goes."""
     page = found if _listed(where) else found[: where.count]
-    remove(tx, page)
-    return Page(tuple(map(_id, page)), _cursor(found, page))
+    left = _left(tx, page)
+    remove(tx, left)
+    return Page(tuple(map(_id, left)), _cursor(found, page))
 
 
 def retry(
     tx: Transaction,
     where: HistoryFilter,
+    found: Sequence[Row],
     overrides: Overrides,
     grant: LeaseGrant | None,
     now: datetime,
     terms: Terms,
 ) -> Retried:
-    """Raises LimitExceeded, and then nothing has changed: a page is retried as a whole, or not at all."""
-    found = letters(tx, where)
+    """As `delete`. Raises LimitExceeded, and then nothing has changed: a page is retried as a whole, or not at all."""
     page = _fitting(found if _listed(where) else found[: where.count])
-    rows = {row["seq"]: row for row in tx.rows(SQL["messages"], json_array(row["message"] for row in page))}
+    left = _left(tx, page)
+    rows = {row["seq"]: row for row in tx.rows(SQL["messages"], json_array(row["message"] for row in left))}
     catalog = NamespaceCatalog(tx, where.namespace)
-    old = {row["seq"]: message_of(rows[row["message"]]) for row in _in_order(page, where)}
+    old = {row["seq"]: message_of(rows[row["message"]]) for row in _in_order(left, where)}
     deliverable = {seq: message for seq, message in old.items() if _has_destination(message, catalog)}
     # The letters go first: a body that nothing else needs then makes room for its successor.
-    remove(tx, [row for row in page if row["seq"] in deliverable])
+    remove(tx, [row for row in left if row["seq"] in deliverable])
     intake = Intake(tx, terms, grant)
     new = [repeated(message, overrides, terms.new_id(now), now) for message in deliverable.values()]
     urls = tuple(_taken(intake, message) for message in new)
     intake.store()
-    return Retried(tuple(new), urls, tuple(intake.leased), len(page), _cursor(found, page))
+    return Retried(tuple(new), urls, tuple(intake.leased), len(left), _cursor(found, page))
+
+
+def _left(tx: Transaction, page: Sequence[Row]) -> list[Row]:
+    """Of these letters, those that nobody has taken out of the queue since they were found."""
+    left = {row["seq"] for row in tx.rows(SQL["left"], json_array(row["seq"] for row in page))}
+    return [row for row in page if row["seq"] in left]
 
 
 def _listed(where: HistoryFilter) -> bool:

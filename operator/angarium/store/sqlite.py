@@ -195,13 +195,16 @@ class SqliteStore:
     # Dead letters
 
     async def delete_dead_letters(self, where: HistoryFilter) -> Page[str]:
-        return await self._write(partial(dead_letters.delete, where=where))
+        """As `cancel`, looks for them with a reader."""
+        found = await self._read(partial(history.letters, where=where))
+        return await self._write(partial(dead_letters.delete, where=where, found=found))
 
     async def retry_dead_letters(
         self, where: HistoryFilter, overrides: Overrides, grant: LeaseGrant | None, now: datetime
     ) -> Retried:
-        operation = partial(dead_letters.retry, where=where, overrides=overrides, grant=grant, now=now)
-        return await self._write(partial(operation, terms=self._terms))
+        found = await self._read(partial(history.letters, where=where))
+        operation = partial(dead_letters.retry, where=where, found=found, overrides=overrides, terms=self._terms)
+        return await self._write(partial(operation, grant=grant, now=now))
 
     # Flow control
 

@@ -1,5 +1,6 @@
 """Dead letters that leave: deleted, or published anew (contract 5, 9)."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -82,6 +83,12 @@ class TestDelete:
         assert set(page.items) == {one.id, three.id} and page.cursor is None
         assert await left(store) == [two.id]
         assert (await store.delete_dead_letters(where)).items == ()
+
+    async def test_a_letter_is_deleted_once_however_many_ask_at_once(self, store: Store) -> None:
+        await letters(store, *(publication() for _ in range(3)))
+        pages = await asyncio.gather(*(store.delete_dead_letters(HistoryFilter(NS)) for _ in range(5)))
+        assert sorted(len(page.items) for page in pages) == [0, 0, 0, 0, 3]
+        assert (await store.backlog()).dead_letters == 0
 
     async def test_of_another_tenant_nothing_goes(self, store: Store) -> None:
         (one,) = await letters(store, publication())
@@ -253,6 +260,13 @@ class TestRetry:
             got += [message.url for message in page.messages]
             cursor = page.cursor
         assert len(got) == 7 and set(got) == urls and await left(store) == []
+
+    async def test_one_letter_has_one_successor_however_many_ask_at_once(self, store: Store) -> None:
+        await letters(store, *(publication() for _ in range(3)))
+        answers = await asyncio.gather(*(retried(store) for _ in range(5)))
+        assert sorted(len(answer.messages) for answer in answers) == [0, 0, 0, 0, 3]
+        assert sorted(answer.matched for answer in answers) == [0, 0, 0, 0, 3]
+        assert (await store.backlog()).dead_letters == 0
 
     async def test_what_has_no_endpoint_any_more_stays_and_is_passed_over(self, store: Store) -> None:
         await store.apply([endpoint()], START)

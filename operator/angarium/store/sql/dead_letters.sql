@@ -7,6 +7,12 @@ INSERT INTO dead_letters (
     seq, namespace, created_ms, message, url, error, response_status, response_headers, response_body
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: left
+-- A number is never given to another letter.
+SELECT l.seq FROM json_each(?) AS given
+CROSS JOIN dead_letters AS l ON l.seq = given.value
+CROSS JOIN messages AS m ON m.seq = l.message;
+
 -- name: delete
 DELETE FROM dead_letters WHERE seq IN (SELECT value FROM json_each(?));
 
