@@ -65,8 +65,8 @@ def _told(message: Message, retried: int) -> Iterable[tuple[str, str]]:
         yield "Upstash-Caller-Ip", message.caller_ip
     if message.topic:
         yield "Upstash-Topic-Name", message.topic
-    if message.run:
-        yield "Upstash-Schedule-Id", message.run.schedule.name
+    if message.schedule:
+        yield "Upstash-Schedule-Id", message.schedule
 
 
 def _merged(own: tuple[Header, ...], endpoint: Endpoint | None) -> Iterable[Header]:

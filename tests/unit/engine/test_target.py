@@ -33,7 +33,7 @@ def lines(request: OutgoingRequest) -> list[tuple[str, str]]:
 async def test_golden_request_of_contract_16() -> None:
     run = Run("run_1", ObjectRef(Kind.SCHEDULE, "shop", "nightly"), "uid", START)
     headers = (Header("Content-Type", "application/json"), Header("X-Team", "pay"), Header("X-Team", "two"))
-    of = leased(retried=2, headers=headers, caller_ip="10.1.2.3", topic="orders", run=run)
+    of = leased(retried=2, headers=headers, caller_ip="10.1.2.3", topic="orders", run=run, schedule="nightly")
     request = await build(of)
     signature = dict(request.headers)["Upstash-Signature"]
     assert request.headers == (
@@ -61,6 +61,12 @@ async def test_without_caller_topic_schedule_and_content_type_there_are_no_such_
         "Upstash-Message-Id",
         "Upstash-Retried",
     ]
+
+
+async def test_a_message_retried_from_the_dlq_still_names_its_schedule() -> None:
+    """It has left its run, but it is what the schedule produced."""
+    request = await build(leased(schedule="nightly"))
+    assert dict(request.headers)["Upstash-Schedule-Id"] == "nightly"
 
 
 @pytest.mark.parametrize("body", [b'{"n":1}', b"", "grüße".encode()])
