@@ -310,7 +310,7 @@ async def foundation(settings: Settings, database: Path | None) -> AsyncIterator
     store: Store = await asyncio.to_thread(
         open_store,
         database,
-        limits=Limits(settings.waiting_limit, settings.bytes_limit, settings.max_queues),
+        limits=Limits(settings.waiting_limit, settings.bytes_limit, settings.max_queues, settings.max_fixed_keys),
         new_id=lambda at: new_id("msg_", milliseconds(at), os.urandom(ID_ENTROPY)),
         clock=clock,
         retention=retention_of(settings),

@@ -188,6 +188,12 @@ class Settings:
     max_topics: int = _setting(
         1_000, _integer(0, 10**6), "The most URL groups that one namespace may make over the API.", "NUMBER"
     )
+    max_fixed_keys: int = _setting(
+        10_000,
+        _integer(0, 10**6),
+        "The most flow-control keys that one namespace may have paused or pinned.",
+        "NUMBER",
+    )
     drain: timedelta = _setting(
         timedelta(seconds=30), _duration, "How long attempts may finish when the program is told to end.", "DURATION"
     )

@@ -123,12 +123,14 @@ class Version:
 class Limits:
     """The most that one tenant may hold: messages not yet terminal, and bytes of bodies and of stored responses.
 
-    `queues`: with as many made over the API, none is made for a message any more.
+    `queues`: with as many made over the API, none is made for a message any more. `fixed_keys`: flow-control keys that
+    people paused or pinned.
     """
 
     waiting: int = 1_000_000
     stored_bytes: int = 10 * 2**30
     queues: int = 1_000
+    fixed_keys: int = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,7 +326,7 @@ class FlowControlStore(Protocol):
     async def flow_control(self, namespace: str, key: str, now: datetime) -> FlowControlView | None: ...
 
     async def change_flow_control(self, namespace: str, key: str, change: FlowChange, now: datetime) -> None:
-        """Pause, resume, pin, unpin, or reset the rate; an unknown key comes to be."""
+        """Pause, resume, pin, unpin, or reset the rate; an unknown key comes to be. Raises QuotaReached."""
         ...
 
     async def delivering(self, namespace: str) -> int:

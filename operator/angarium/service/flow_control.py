@@ -13,7 +13,7 @@ class FlowControls:
         self._clock = clock
 
     async def change(self, namespace: str, key: str, *changes: FlowChange) -> None:
-        """One after the other; the next read shows them. Raises StoreError."""
+        """One after the other; the next read shows them. Raises QuotaReached, StoreError."""
         for change in changes:
             await self._store.change_flow_control(namespace, key, change, self._clock.now())
         self._dispatch.wake()

@@ -1,9 +1,10 @@
 """Deduplication: for a while a key stands for the first message that was accepted under it (contract 22.1)."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from angarium.domain.deduplication import key_of_member
+from angarium.domain.flow_control import CLOCK_SKEW
 from angarium.domain.messages import Acceptance, Duplicate, Message, Publication
 from angarium.store.statements import load
 from angarium.store.times import due_to_ms, to_ms
@@ -12,14 +13,16 @@ from angarium.store.transaction import Transaction
 SQL = load("deduplication")
 
 
-def without_duplicates(tx: Transaction, publication: Publication, key: bytes, acceptance: Acceptance) -> Acceptance:
+def without_duplicates(
+    tx: Transaction, publication: Publication, key: bytes, acceptance: Acceptance, window: timedelta
+) -> Acceptance:
     """The messages that are new, and which ones the others repeat; a group may repeat one of its own members."""
     found: dict[bytes, tuple[str, str]] = {}
     fresh: list[tuple[Message, str]] = []
     duplicates = []
     for place, (message, url) in enumerate(zip(acceptance.messages, acceptance.urls, strict=True)):
         own = _key_of(message, key)
-        first = found.get(own) or _first(tx, own, publication)
+        first = found.get(own) or _first(tx, own, publication, window)
         if first is None:
             found[own] = message.id, url
             fresh.append((message, url))
@@ -33,20 +36,26 @@ def without_duplicates(tx: Transaction, publication: Publication, key: bytes, ac
     )
 
 
-def remember(
-    tx: Transaction, publication: Publication, key: bytes, acceptance: Acceptance, expires_at: datetime
-) -> None:
+def remember(tx: Transaction, publication: Publication, key: bytes, acceptance: Acceptance, window: timedelta) -> None:
     """Keep the keys of the messages that are accepted. The unique constraint has the last word."""
+    expires_ms = due_to_ms(publication.created_at + window)
     for message, url in zip(acceptance.messages, acceptance.urls, strict=True):
         own = _key_of(message, key)
-        tx.run(SQL["forget"], message.namespace, own, to_ms(publication.created_at))
-        tx.run(SQL["insert"], message.namespace, own, message.id, url, due_to_ms(expires_at))
+        tx.run(SQL["forget"], **_in_force(publication, own, window))
+        tx.run(SQL["insert"], message.namespace, own, message.id, url, expires_ms)
 
 
-def _first(tx: Transaction, key: bytes, publication: Publication) -> tuple[str, str] | None:
+def _first(tx: Transaction, key: bytes, publication: Publication, window: timedelta) -> tuple[str, str] | None:
     """The message that the key stands for, and the URL that it resolved to."""
-    row = tx.row(SQL["first"], publication.namespace, key, to_ms(publication.created_at))
+    row = tx.row(SQL["first"], **_in_force(publication, key, window))
     return (row["message_id"], row["url"]) if row else None
+
+
+def _in_force(publication: Publication, key: bytes, window: timedelta) -> dict[str, object]:
+    """Parameters of what asks whether the key stands for a message now."""
+    now = publication.created_at
+    latest_ms = due_to_ms(now + window + CLOCK_SKEW)
+    return {"namespace": publication.namespace, "key": key, "now": to_ms(now), "latest": latest_ms}
 
 
 def _key_of(message: Message, key: bytes) -> bytes:

@@ -5,8 +5,9 @@ from dataclasses import replace
 from datetime import datetime
 
 from angarium.domain.declarations import Declared, Endpoint
+from angarium.domain.errors import QuotaReached
 from angarium.domain.fanout import flow_key_of
-from angarium.domain.flow_control import FlowChange
+from angarium.domain.flow_control import FlowChange, Pause, Pin
 from angarium.domain.views import FlowControlView
 from angarium.store.starts import SQL, state_of
 from angarium.store.times import to_ms
@@ -22,7 +23,13 @@ def flow_control(session: Session, namespace: str, key: str, now: datetime) -> F
     return _view(session, row, now) if row else None
 
 
-def change(tx: Transaction, namespace: str, key: str, change: FlowChange, now: datetime) -> None:
+def change(tx: Transaction, namespace: str, key: str, change: FlowChange, now: datetime, most: int) -> None:
+    """Keys that people fixed are never forgotten, so a tenant has at most so many of them."""
+    if isinstance(change, Pin) or change == Pause(paused=True):
+        row = tx.row(SQL["fixed"], namespace, key)
+        if row and row["count"] >= most:
+            text = f"namespace {namespace!r} has reached its limit of {most} paused or pinned flow-control keys"
+            raise QuotaReached(f"{text}; resume or unpin one")
     tx.starts.change(namespace, key, change, now)
 
 
@@ -42,9 +49,14 @@ def delivering(session: Session, namespace: str) -> int:
 
 
 def purge(tx: Transaction, before: datetime, now: datetime, limit: int) -> int:
-    """Forget keys that were last used before this and that nothing needs. Returns how many."""
-    rows = tx.rows(SQL["idle"], before=to_ms(before), now=to_ms(now), limit=limit)
-    return tx.run(SQL["forget"], json_array((row["namespace"], row["key"]) for row in rows))
+    """Forget keys that were last used before this and that nothing needs. Returns how many were looked at.
+
+    What is kept is not looked at again before it has been unused for as long once more.
+    """
+    rows = tx.rows(SQL["longest_unused"], before=to_ms(before), now=to_ms(now), limit=limit)
+    tx.run(SQL["forget"], json_array((row["namespace"], row["key"]) for row in rows if row["idle"]))
+    tx.run(SQL["keep"], keys=json_array((row["namespace"], row["key"]) for row in rows), now=to_ms(now))
+    return len(rows)
 
 
 def _view(session: Session, row: Row, now: datetime) -> FlowControlView:

@@ -69,13 +69,14 @@ class Intake:
             acceptance = expand(publication, self._catalog(publication.namespace), self._terms.new_id)
             self._check_queue(publication)
             if publication.dedup_key is not None:
-                acceptance = deduplication.without_duplicates(self._tx, publication, publication.dedup_key, acceptance)
+                key, window = publication.dedup_key, self._terms.dedup_window
+                acceptance = deduplication.without_duplicates(self._tx, publication, key, acceptance, window)
             self._charge(publication.namespace, len(acceptance.messages), len(publication.body), forced=forced)
         except (NotFound, LimitExceeded, QuotaReached) as error:
             return error
         if publication.dedup_key is not None:
-            expires_at = publication.created_at + self._terms.dedup_window
-            deduplication.remember(self._tx, publication, publication.dedup_key, acceptance, expires_at)
+            window = self._terms.dedup_window
+            deduplication.remember(self._tx, publication, publication.dedup_key, acceptance, window)
         for message, url in zip(acceptance.messages, acceptance.urls, strict=True):
             self._add(message, url, run)
         return acceptance

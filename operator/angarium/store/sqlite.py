@@ -215,7 +215,8 @@ class SqliteStore:
         return await self._read(partial(flow_control.flow_control, namespace=namespace, key=key, now=now))
 
     async def change_flow_control(self, namespace: str, key: str, change: FlowChange, now: datetime) -> None:
-        await self._write(partial(flow_control.change, namespace=namespace, key=key, change=change, now=now))
+        operation = partial(flow_control.change, namespace=namespace, key=key, change=change, now=now)
+        await self._write(partial(operation, most=self._terms.limits.fixed_keys))
 
     async def delivering(self, namespace: str) -> int:
         return await self._read(partial(flow_control.delivering, namespace=namespace))

@@ -44,6 +44,14 @@ async def test_the_window_counts_from_the_first_and_outlives_its_delivery(store:
     assert again.duplicates[0].message_id == renewed.messages[0].id
 
 
+async def test_a_clock_that_was_set_back_does_not_stretch_the_window(store: Store) -> None:
+    ahead = await answer(store, created_at=START + DAY)
+    assert (await answer(store, created_at=START + DAY - timedelta(seconds=30))).duplicates
+    (now,) = (await answer(store)).messages
+    assert ahead.messages[0].id != now.id
+    assert (await answer(store)).duplicates[0].message_id == now.id
+
+
 async def test_keys_and_tenants_are_apart(store: Store) -> None:
     await answer(store)
     assert (await answer(store, dedup_key=b"o" * 32)).messages

@@ -21,9 +21,10 @@ from tests.support.stores import (
 )
 
 from angarium.domain.declarations import Declared, DeliveryOptions, Endpoint, FlowControl
+from angarium.domain.errors import QuotaReached
 from angarium.domain.flow_control import CLOCK_SKEW, FlowChange, Pause, Pin, ResetRate, Unpin
 from angarium.domain.messages import Acceptance, Leased, Publication
-from angarium.domain.ports import Retention, Store
+from angarium.domain.ports import Limits, Retention, Store
 from angarium.domain.views import FlowControlView
 
 MINUTE = timedelta(minutes=1)
@@ -290,6 +291,31 @@ class TestLifetime:
         await change(store, fixed)
         await purge_all(store, START + timedelta(days=30))
         await view(store)
+
+    @pytest.mark.parametrize("limits", [Limits(fixed_keys=2)], ids=["two"])
+    @pytest.mark.parametrize("fixed", [Pause(True), Pin(parallelism=3), Pin(rate=3)], ids=str)
+    async def test_a_tenant_may_fix_so_many_keys_and_no_more(
+        self, store: Store, limits: Limits, fixed: FlowChange
+    ) -> None:
+        for key in "ab":
+            await change(store, Pause(True), key=key)
+        with pytest.raises(QuotaReached, match=r"limit of 2 paused or pinned flow-control keys; resume or unpin one"):
+            await change(store, fixed, key="c")
+        assert await store.flow_control(NS, "c", START) is None
+        await store.change_flow_control("other", "c", fixed, START)
+        await change(store, fixed, key="a")
+        await change(store, Pause(False), ResetRate(), key="c")
+        await change(store, Pause(False), key="b")
+        await change(store, Unpin(True, True), key="a")
+        await change(store, fixed, key="c")
+
+    async def test_what_is_kept_keeps_nobody_behind_it(self, store: Store) -> None:
+        for n in range(5):
+            await change(store, Pause(True), key=f"fixed-{n}")
+        await change(store, Pause(False), key="idle", after=MINUTE)
+        late = START + timedelta(days=1)
+        assert [await store.purge(Retention(), late, 2) for _ in range(4)] == [2, 2, 2, 0]
+        assert [one.key for one in await store.flow_controls(NS, "", late)] == [f"fixed-{n}" for n in range(5)]
 
     async def test_a_key_whose_window_is_not_over_stays(self, store: Store) -> None:
         (item,) = (await store.accept([limited(FlowControl("k", rate=1, period=timedelta(days=7)))], grant()))[1]

@@ -75,6 +75,7 @@ CREATE TABLE flow_controls (
 ) WITHOUT ROWID;
 CREATE INDEX flow_controls_opens ON flow_controls (opens_ms) WHERE opens_ms IS NOT NULL;
 CREATE INDEX flow_controls_used ON flow_controls (used_ms);
+CREATE INDEX flow_controls_fixed ON flow_controls (namespace, key) WHERE paused + pinned_parallelism + pinned_rate > 0;
 
 -- Which message a deduplication key stands for, until then.
 CREATE TABLE deduplication (

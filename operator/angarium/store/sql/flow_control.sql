@@ -49,10 +49,11 @@ ORDER BY f.opens_ms LIMIT 1;
 -- name: delivering
 SELECT count(*) AS delivering FROM messages AS m WHERE m.state = 'Delivering' AND m.namespace = ?;
 
--- name: idle
--- Keys that nothing uses, nobody fixed, and whose window is over; an Endpoint's stay as long as the Endpoint.
-SELECT f.namespace, f.key FROM flow_controls AS f
-WHERE f.used_ms < :before AND f.paused = 0 AND f.pinned_parallelism = 0 AND f.pinned_rate = 0 AND f.active = 0
+-- name: longest_unused
+-- Whether they are idle: nothing uses them, nobody fixed them, and their window is over. An Endpoint's stay as long as
+-- the Endpoint.
+SELECT f.namespace, f.key,
+    f.paused + f.pinned_parallelism + f.pinned_rate = 0 AND f.active = 0
     AND coalesce(f.window_ms, 0) + f.period_ms < :now
     AND NOT EXISTS (
         SELECT 1 FROM messages AS m WHERE m.namespace = f.namespace AND m.flow = f.key AND m.finished_ms IS NULL
@@ -61,9 +62,20 @@ WHERE f.used_ms < :before AND f.paused = 0 AND f.pinned_parallelism = 0 AND f.pi
         SELECT 1 FROM declared AS d
         WHERE d.kind = 'Endpoint' AND d.namespace = f.namespace
             AND d.name = iif(substr(f.key, 1, 9) = 'endpoint/', substr(f.key, 10), NULL)
-    )
-LIMIT :limit;
+    ) AS idle
+FROM flow_controls AS f
+WHERE f.used_ms < :before ORDER BY f.used_ms LIMIT :limit;
+
+-- name: keep
+-- Rows of the parameter: [namespace, key]. They are needed, so they count as used now.
+UPDATE flow_controls SET used_ms = :now
+WHERE (namespace, key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(:keys));
 
 -- name: forget
 -- Rows of the parameter: [namespace, key].
 DELETE FROM flow_controls WHERE (namespace, key) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?));
+
+-- name: fixed
+-- How many others are paused or pinned.
+SELECT count(*) AS count FROM flow_controls
+WHERE namespace = ? AND paused + pinned_parallelism + pinned_rate > 0 AND key <> ?;
