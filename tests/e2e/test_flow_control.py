@@ -1,34 +1,12 @@
 """Flow control seen from the receiver: how many arrive within a period, and how many are under way at once."""
 
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import httpx
-import pytest
-from tests.support.angarium import Angarium
 from tests.support.receiver import Answer, Receiver
-
-from angarium.files.users import DEFAULT_USER
 
 MESSAGES = 60
 RATE = 10
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[httpx.Client]:
-    angarium = Angarium(tmp_path, command="dev")
-    angarium.start()
-    try:
-        with angarium.client(DEFAULT_USER.token) as client:
-            yield client
-    finally:
-        angarium.stop()
 
 
 def publish(client: httpx.Client, receiver: Receiver, limits: str) -> None:

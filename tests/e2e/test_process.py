@@ -59,12 +59,6 @@ async def admit(database: Path) -> None:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
 def angarium(tmp_path: Path) -> Iterator[Angarium]:
     """Not started yet; its database knows TOKEN."""
     asyncio.run(admit(tmp_path / "angarium.db"))

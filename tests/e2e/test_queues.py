@@ -1,18 +1,12 @@
 """Queues under load, seen from the receiver: order within each queue, and that one never waits for another."""
 
 import random
-from collections.abc import Iterator
 from functools import partial
 from itertools import groupby
-from pathlib import Path
 
 import httpx
-import pytest
-from tests.support.angarium import Angarium
 from tests.support.cluster import wait_for
 from tests.support.receiver import Answer, Receiver
-
-from angarium.files.users import DEFAULT_USER
 
 QUEUES = 10
 MESSAGES = 500
@@ -21,23 +15,6 @@ FAILURES = 0.2
 FAST = [f"fast-{number}" for number in range(1, QUEUES)]
 SLOW = "slow"
 SEED = 20261123
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        yield receiver
-
-
-@pytest.fixture
-def client(tmp_path: Path) -> Iterator[httpx.Client]:
-    angarium = Angarium(tmp_path, command="dev")
-    angarium.start()
-    try:
-        with angarium.client(DEFAULT_USER.token) as client:
-            yield client
-    finally:
-        angarium.stop()
 
 
 def fill(client: httpx.Client, receiver: Receiver, queues: list[str]) -> None:
