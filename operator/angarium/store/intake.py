@@ -143,9 +143,7 @@ class Intake:
         if delayed or not joined.alone or not self._lease(message, destination):
             if not joined.queued:
                 self._tx.touch_lane(lane)
-            self._messages.append(
-                [*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, joined.queued, joined.joined_ms]
-            )
+            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, *place])
             return
         grant = self._room.grant
         assert grant is not None

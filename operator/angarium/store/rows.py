@@ -55,6 +55,7 @@ class _Extras(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _NO_EXTRAS = _Extras()
+_NOTHING = (None, None, None, None)
 _EXTRAS = msgspec.json.Decoder(_Extras)
 
 
@@ -127,8 +128,8 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
 
 
 def _extras_row(message: Message) -> bytes | None:
-    extras = _Extras(message.flow_control, message.callback, message.failure_callback, message.redaction)
-    return encode(extras) if extras != _NO_EXTRAS else None
+    given = (message.flow_control, message.callback, message.failure_callback, message.redaction)
+    return None if given == _NOTHING else encode(_Extras(*given))
 
 
 def message_of(row: Row) -> Message:

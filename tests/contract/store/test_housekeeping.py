@@ -182,10 +182,10 @@ class TestPurge:
         await store.change_flow_control(NS, "pinned", Pin(parallelism=2), START)
         await purge(store, START + DAY)
         assert await keys() == ["paused", "pinned", "used", "waiting"]
-        await store.record([delivered(item)], START)
-        await purge(store, START + 59 * 60 * SECOND)
+        await store.record([delivered(item)], START + DAY)
+        await purge(store, START + DAY + 59 * 60 * SECOND)
         assert "used" in await keys()
-        await purge(store, START + DAY)
+        await purge(store, START + DAY + 61 * 60 * SECOND)
         assert await keys() == ["paused", "pinned", "waiting"]
 
     @pytest.mark.parametrize("limits", [Limits(stored_bytes=4)])

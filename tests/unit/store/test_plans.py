@@ -119,6 +119,11 @@ async def test_queues_flow_control_and_deduplication_cost_nothing_where_they_are
     await store.close()
 
 
+def test_orphans_in_queues_are_found_without_reading_who_else_waits(connection: sqlite3.Connection) -> None:
+    steps = plan(connection, load("housekeeping")["orphans"])
+    assert any("INDEX messages_queued_to (namespace=? AND endpoint=?)" in step for step in steps), steps
+
+
 def test_the_next_due_time_is_the_first_of_an_index(connection: sqlite3.Connection) -> None:
     steps = plan(connection, MESSAGES["next_due"])
     assert steps[0].startswith("SEARCH l USING") and "lanes_due (due_ms>?)" in steps[0], steps

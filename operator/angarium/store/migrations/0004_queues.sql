@@ -17,6 +17,7 @@ ALTER TABLE messages ADD COLUMN extras BLOB;
 DROP INDEX messages_waiting;
 CREATE INDEX messages_waiting ON messages (lane, due_ms) WHERE state IN ('Waiting', 'Retrying') AND queued = 0;
 CREATE INDEX messages_queued ON messages (namespace, queue, joined_ms, seq) WHERE queued = 1;
+CREATE INDEX messages_queued_to ON messages (namespace, endpoint) WHERE queued = 1;
 CREATE INDEX messages_in_queue ON messages (namespace, queue, queued) WHERE queue IS NOT NULL AND finished_ms IS NULL;
 CREATE INDEX messages_holding ON messages (finished_ms) WHERE holding = 1;
 CREATE INDEX messages_held ON messages (namespace, queue) WHERE holding = 1;
