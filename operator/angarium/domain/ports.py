@@ -311,7 +311,7 @@ class DeadLetterStore(Protocol):
         """Accept the messages of at most a page of dead letters anew (contract 9.5), and remove the letters.
 
         A letter whose message can have no successor now, because its Endpoint is gone, stays and is not counted.
-        Raises LimitExceeded.
+        Raises LimitExceeded, and QuotaReached (one queue too many).
         """
         ...
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from angarium.domain.errors import LimitExceeded
+from angarium.domain.errors import LimitExceeded, QuotaReached
 from angarium.domain.messages import Leased, Message, Overrides
 from angarium.domain.notices import Accepted, Observer
 from angarium.domain.ports import Clock, DeadLetterStore, Dispatch, Retried
@@ -54,9 +54,9 @@ class DeadLetters:
         return Deleted(count, None)
 
     async def retry(self, where: HistoryFilter, overrides: Overrides) -> Repeated:
-        """Publish them anew, with these changes. Raises InvalidInput, StoreError, and LimitExceeded.
+        """Publish them anew, with these changes. Raises InvalidInput, StoreError, LimitExceeded and QuotaReached.
 
-        When the tenant's limit is reached after some of the listed ids, those are returned and the others stay.
+        When a limit of the tenant is reached after some of the listed ids, those are returned and the others stay.
         """
         if not where.dlq_ids:
             page = await self._retry(where, overrides)
@@ -68,7 +68,7 @@ class DeadLetters:
             while part is not None:
                 try:
                     page = await self._retry(part, overrides)
-                except LimitExceeded:
+                except (LimitExceeded, QuotaReached):
                     if not messages:
                         raise
                     return Repeated(tuple(messages), matched, None)

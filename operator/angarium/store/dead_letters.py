@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import accumulate
 
-from angarium.domain.errors import LimitExceeded
+from angarium.domain.errors import LimitExceeded, QuotaReached
 from angarium.domain.ids import dlq_id
 from angarium.domain.messages import LeaseGrant, Message, Overrides
 from angarium.domain.ports import Retried
@@ -35,7 +35,7 @@ def retry(
     now: datetime,
     terms: Terms,
 ) -> Retried:
-    """As `delete`. Raises LimitExceeded, and then nothing has changed: a page is retried as a whole, or not at all."""
+    """As `delete`. Raises LimitExceeded or QuotaReached; then nothing has changed: a page is retried as a whole."""
     page = _fitting(found if _listed(where) else found[: where.count])
     left = _left(tx, page)
     rows = {row["seq"]: row for row in tx.rows(SQL["messages"], json_array(row["message"] for row in left))}
@@ -91,6 +91,6 @@ def _has_destination(message: Message, catalog: NamespaceCatalog) -> bool:
 
 def _taken(intake: Intake, message: Message) -> str:
     url = intake.take_message(message)
-    if isinstance(url, LimitExceeded):
+    if isinstance(url, LimitExceeded | QuotaReached):
         raise url
     return url

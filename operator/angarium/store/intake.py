@@ -67,7 +67,7 @@ class Intake:
         """
         try:
             acceptance = expand(publication, self._catalog(publication.namespace), self._terms.new_id)
-            self._check_queue(publication)
+            self._check_queue(publication.namespace, publication.queue, publication.created_at)
             if publication.dedup_key is not None:
                 key, window = publication.dedup_key, self._terms.dedup_window
                 acceptance = deduplication.without_duplicates(self._tx, publication, key, acceptance, window)
@@ -81,11 +81,12 @@ class Intake:
             self._add(message, url, run)
         return acceptance
 
-    def take_message(self, message: Message, *, forced: bool = False) -> str | LimitExceeded:
+    def take_message(self, message: Message, *, forced: bool = False) -> str | LimitExceeded | QuotaReached:
         """Accept a message as it is. Returns the URL that it resolves to; an error leaves nothing behind."""
         try:
+            self._check_queue(message.namespace, message.queue, message.created_at)
             self._charge(message.namespace, 1, len(message.body), forced=forced)
-        except LimitExceeded as error:
+        except (LimitExceeded, QuotaReached) as error:
             return error
         url = url_now(message.url, self._endpoint(message), message.endpoint)
         self._add(message, url, None)
@@ -151,10 +152,9 @@ class Intake:
         self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, *place])
         self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
 
-    def _check_queue(self, publication: Publication) -> None:
+    def _check_queue(self, namespace: str, queue: str | None, now: datetime) -> None:
         """Raises QuotaReached if a queue would have to be made, and the tenant has as many as it may make."""
-        namespace, queue = publication.namespace, publication.queue
-        if queue is not None and not self._tx.places.declared(namespace, queue, publication.created_at):
+        if queue is not None and not self._tx.places.declared(namespace, queue, now):
             check_quota(self._tx, Kind.QUEUE, namespace, self._terms.limits.queues)
 
     def _join(self, message: Message, queue: str, delayed: bool) -> Joined:

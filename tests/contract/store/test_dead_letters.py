@@ -33,7 +33,7 @@ from angarium.domain.declarations import (
     ObjectRef,
     Redaction,
 )
-from angarium.domain.errors import InvalidInput, LimitExceeded
+from angarium.domain.errors import InvalidInput, LimitExceeded, QuotaReached
 from angarium.domain.messages import LogState, Message, MessageState, Overrides, Publication
 from angarium.domain.ports import Limits, Retention, Retried, Store
 from angarium.domain.views import DeadLetter, HistoryFilter
@@ -281,6 +281,15 @@ class TestRetry:
         assert await left(store) == [gone.id]
         await store.apply([endpoint(uid="another")], START)
         assert len((await retried(store)).messages) == 1
+
+    @pytest.mark.parametrize("limits", [Limits(queues=1)], ids=["one queue"])
+    async def test_it_makes_no_queue_more_than_the_tenant_may_have(self, store: Store, limits: Limits) -> None:
+        (letter,) = await letters(store, publication(queue="orders"))
+        with pytest.raises(QuotaReached):
+            await retried(store, replace(AS_IT_WAS, queue="another"))
+        assert await left(store) == [letter.id]
+        (message,) = (await retried(store)).messages
+        assert message.queue == "orders"
 
     @pytest.mark.parametrize("limits", [Limits(waiting=1)])
     async def test_at_the_limit_of_the_tenant_nothing_changes(self, store: Store, limits: Limits) -> None:
