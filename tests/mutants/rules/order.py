@@ -178,15 +178,15 @@ DEDUPLICATION = (
     Mutant(
         "a key counts no more when its window is over (22.1)",
         "store/sql/deduplication.sql",
-        "AND key = ? AND expires_ms > ?;",
-        "AND key = ? AND ? > 0;",
+        "AND key = :key AND expires_ms > :now",
+        "AND key = :key AND :now > 0",
         (_DEDUP,),
     ),
     Mutant(
         "the window ends at its last instant, not after it (22.1)",
         "store/sql/deduplication.sql",
-        "expires_ms > ?;",
-        "expires_ms >= ?;",
+        "AND key = :key AND expires_ms > :now",
+        "AND key = :key AND expires_ms >= :now",
         (_DEDUP,),
     ),
     Mutant(
@@ -199,8 +199,8 @@ DEDUPLICATION = (
     Mutant(
         "a key is a tenant's own (2 rule 5, 22.1)",
         "store/sql/deduplication.sql",
-        "SELECT message_id, url FROM deduplication WHERE namespace = ?",
-        "SELECT message_id, url FROM deduplication WHERE ? <> ''",
+        "SELECT message_id, url FROM deduplication\nWHERE namespace = :namespace",
+        "SELECT message_id, url FROM deduplication\nWHERE :namespace <> ''",
         (_DEDUP,),
     ),
     Mutant(
