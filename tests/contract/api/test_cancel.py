@@ -45,6 +45,15 @@ async def test_one_message(api: Api) -> None:
     assert message_id in again.error
 
 
+async def test_a_canceled_message_is_not_there_any_more_but_its_log_is(api: Api) -> None:
+    canceled, kept = await delayed(api, "https://e.test", "https://e.test")
+    assert await cancelled(api, f"?messageIds={canceled}") == 1
+    gone = await api.request("GET", f"/v2/messages/{canceled}")
+    assert (gone.status, canceled in gone.error) == (404, True)
+    assert (await api.request("GET", f"/v2/messages/{kept}")).status == 200
+    assert (await states(api, canceled))[-1] == "CANCELED"
+
+
 @pytest.mark.parametrize("message_id", ["msg_none", "%FF", "a,b", "%00"])
 async def test_an_unknown_message(api: Api, message_id: str) -> None:
     assert (await api.request("DELETE", f"/v2/messages/{message_id}")).status in (400, 404)

@@ -7,6 +7,7 @@ from angarium.api.history import cancel_filter
 from angarium.api.routes import Need, Route
 from angarium.api.selection import parameters_of, selects_nothing
 from angarium.domain.errors import NotFound
+from angarium.domain.messages import MessageState
 from angarium.domain.views import HistoryFilter
 
 
@@ -24,11 +25,13 @@ class MessageHandlers:
         )
 
     async def message(self, call: Call) -> Answer:
-        """Contract 8.2."""
+        """Contract 8.2. What was canceled is not found at once: clients of QStash wait for that 404."""
         message_id = call.parameter("id")
         view = await self._context.store.message(call.namespace, message_id, self._context.clock.now())
-        if view is None:
-            raise NotFound(f"there is no message {message_id[:100]!r}: unknown, or ended longer ago than it is kept")
+        if view is None or view.state is MessageState.CANCELED:
+            raise NotFound(
+                f"there is no message {message_id[:100]!r}: unknown, canceled, or ended longer ago than it is kept"
+            )
         return Answer(wire.message(view.message, view.url))
 
     async def cancel(self, call: Call) -> Answer:
