@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
-check: lint  ## The quick tier: style, types, import rules, unit and contract tests (under a minute)
+check: lint  ## The quick tier: style, types, import rules, unit and contract tests (a minute)
 	@$(BIN)/pytest -q -n auto --dist loadfile $(QUICK)
 
 controlplane: $(VENV)/.test  ## Build the Kubernetes control plane that the cluster tests use (minutes, then cached)

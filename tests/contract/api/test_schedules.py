@@ -365,13 +365,13 @@ async def test_states_and_times_of_the_last_slot(api: Api) -> None:
         assert shown["lastScheduleTime"] == ms(api.clock.time)
         assert shown["nextScheduleTime"] == ms(api.clock.time + MINUTE)
         assert shown["lastScheduleStates"] == dict.fromkeys(first, "IN_PROGRESS")
-        await api.done("DELETE", f"/v2/messages/{first[0]}")
-        await attempt(api, Response(200))
-        assert (await api.done("GET", DAILY))["lastScheduleStates"] == {first[0]: "FAIL", first[1]: "SUCCESS"}
+        await attempt(api, Response(500))
+        assert (await api.done("GET", DAILY))["lastScheduleStates"] == dict.fromkeys(first, "FAIL")
         second = [one["messageId"] for one in (await tick(api, firing, 4, timedelta(seconds=59)))[2:]]
         assert (await api.done("GET", DAILY))["lastScheduleStates"] == dict.fromkeys(second, "IN_PROGRESS")
-        await attempt(api, Response(500))
-        assert (await api.done("GET", DAILY))["lastScheduleStates"] == dict.fromkeys(second, "FAIL")
+        await api.done("DELETE", f"/v2/messages/{second[0]}")
+        await attempt(api, Response(200))
+        assert (await api.done("GET", DAILY))["lastScheduleStates"] == {second[0]: "FAIL", second[1]: "SUCCESS"}
 
 
 async def test_a_group_is_expanded_at_each_slot_and_one_that_is_gone_is_told(api: Api) -> None:
