@@ -27,6 +27,7 @@ from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Kind
 from angarium.domain.errors import SettingsError, StoreError
 from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.instants import to_ms
 from angarium.domain.notices import Notice, Observer
 from angarium.domain.ports import Alarm, Clock, Limits, References, Retention, Sender, Store
 from angarium.engine.attempt import Attempts
@@ -311,7 +312,7 @@ async def foundation(settings: Settings, database: Path | None) -> AsyncIterator
         open_store,
         database,
         limits=Limits(settings.waiting_limit, settings.bytes_limit, settings.max_queues, settings.max_fixed_keys),
-        new_id=lambda at: new_id("msg_", milliseconds(at), os.urandom(ID_ENTROPY)),
+        new_id=lambda at: new_id("msg_", to_ms(at), os.urandom(ID_ENTROPY)),
         clock=clock,
         retention=retention_of(settings),
     )
@@ -387,7 +388,3 @@ async def addresses_of(host: str) -> Networks:
 
 def retention_of(settings: Settings) -> Retention:
     return Retention(settings.keep_messages, settings.keep_log, settings.keep_dead_letters)
-
-
-def milliseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1000)

@@ -7,10 +7,11 @@ asked for.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from angarium.domain.errors import InvalidInput
+from angarium.domain.instants import from_ms
 from angarium.domain.messages import LogState
 from angarium.domain.views import HistoryFilter
 
@@ -22,7 +23,6 @@ MAX_CANCEL_COUNT = 500
 Parameter = tuple[str, str]
 """Name and value."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UTF8 = re.compile(r"[^\ud800-\udfff]*")
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 _SHARED = {
@@ -141,7 +141,7 @@ class _Parameters:
 
     def _time(self, name: str) -> datetime | None:
         text = self._last(name)
-        return None if text is None else _EPOCH + timedelta(milliseconds=bounded_number(text, name, 0, _LAST_MS))
+        return None if text is None else from_ms(bounded_number(text, name, 0, _LAST_MS))
 
     def _newest_first(self) -> bool:
         order = self._last("order")

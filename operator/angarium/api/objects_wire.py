@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from angarium.api.redaction import body, header_map
-from angarium.api.wire import Json, callbacks, caller, flow_control, labels, milliseconds
+from angarium.api.wire import Json, callbacks, caller, flow_control, labels
 from angarium.domain import timings
 from angarium.domain.declarations import (
     Callback,
@@ -23,13 +23,14 @@ from angarium.domain.declarations import (
 )
 from angarium.domain.fanout import url_now
 from angarium.domain.firing import flow_control_of
+from angarium.domain.instants import MILLISECOND, to_ms
 from angarium.domain.messages import DEFAULT_METHOD, DEFAULT_RETRY_LIMIT, MessageState
 from angarium.domain.views import QueueView, RunView, ScheduleView, TopicView
 
 Endpoints = Mapping[ObjectRef, Declared]
 """The Endpoints that the shown objects refer to, as far as they exist."""
 
-_MILLISECOND, _SECOND = timedelta(milliseconds=1), timedelta(seconds=1)
+_SECOND = timedelta(seconds=1)
 _ENDED = {MessageState.DELIVERED: "SUCCESS", MessageState.FAILED: "FAIL", MessageState.CANCELED: "FAIL"}
 
 
@@ -66,7 +67,7 @@ def schedule(declared: Declared, spec: Schedule, view: ScheduleView | None, endp
     return {
         "scheduleId": declared.ref.name,
         "cron": spec.cron_text or timings.wire(spec.timing),
-        "createdAt": milliseconds(declared.created_at),
+        "createdAt": to_ms(declared.created_at),
         "destination": to.topic or url_now(to.url, endpoint, to.endpoint),
         "method": given.method or (options.method if options else None) or DEFAULT_METHOD,
         **_some("header", header_map(_headers(spec), spec.redaction)),
@@ -75,7 +76,7 @@ def schedule(declared: Declared, spec: Schedule, view: ScheduleView | None, endp
         "retries": next(limit for limit in limits if limit is not None),
         **_some("retryDelayExpression", retry_delay),
         **({"delay": spec.delay // _SECOND} if spec.delay is not None else {}),
-        **({"timeout": timeout // _MILLISECOND} if timeout is not None else {}),
+        **({"timeout": timeout // MILLISECOND} if timeout is not None else {}),
         **_some("queueName", spec.queue),
         **caller(spec.caller_ip),
         **labels(spec.labels),
@@ -149,7 +150,7 @@ def _endpoint(namespace: str, name: str | None, endpoints: Endpoints) -> Endpoin
 
 def _times(declared: Declared) -> Json:
     updated = declared.applied_at or declared.created_at
-    return {"createdAt": milliseconds(declared.created_at), "updatedAt": milliseconds(updated)}
+    return {"createdAt": to_ms(declared.created_at), "updatedAt": to_ms(updated)}
 
 
 def _some(name: str, value: object) -> Json:
@@ -157,4 +158,4 @@ def _some(name: str, value: object) -> Json:
 
 
 def _some_time(name: str, time: datetime | None) -> Json:
-    return {name: milliseconds(time)} if time else {}
+    return {name: to_ms(time)} if time else {}

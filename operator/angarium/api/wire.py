@@ -5,7 +5,7 @@ A header whose value comes from a Secret never appears: its value is not known h
 
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import msgspec
 
@@ -13,24 +13,18 @@ from angarium.api.redaction import body, body_as, header_map, log_body
 from angarium.domain.declarations import Callback, FlowControl, Redaction, Schedule
 from angarium.domain.fanout import url_now
 from angarium.domain.headers import header_map as response_map
+from angarium.domain.instants import MILLISECOND, to_ms
 from angarium.domain.messages import Acceptance, Message, Response
 from angarium.domain.views import DeadLetter, FlowControlView, LogEntry
 
 Json = dict[str, object]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _encode = msgspec.json.Encoder().encode
 
 
 def encode(payload: object) -> bytes:
     """Compact JSON in UTF-8."""
     return _encode(payload)
-
-
-def milliseconds(time: datetime) -> int:
-    """Unix time in whole milliseconds."""
-    return (time - _EPOCH) // _MILLISECOND
 
 
 def acceptance(accepted: Acceptance, *, group: bool) -> Json | list[Json]:
@@ -57,8 +51,8 @@ def message(accepted: Message, url: str) -> Json:
         **body(accepted.body, accepted.redaction),
         "maxRetries": accepted.max_retries,
         **_some("retryDelayExpression", accepted.retry_delay),
-        "notBefore": milliseconds(accepted.not_before),
-        "createdAt": milliseconds(accepted.created_at),
+        "notBefore": to_ms(accepted.not_before),
+        "createdAt": to_ms(accepted.created_at),
         **caller(accepted.caller_ip),
         **labels(accepted.labels),
         **flow_control(accepted.flow_control),
@@ -69,7 +63,7 @@ def log_entry(entry: LogEntry) -> Json:
     """A log entry (contract 15.2): bodies in base64, and both spellings where the SDKs and OpenAPI differ."""
     about = entry.message
     return {
-        "time": milliseconds(entry.time),
+        "time": to_ms(entry.time),
         "messageId": about.id,
         "state": entry.state.value,
         "url": entry.url,
@@ -78,9 +72,9 @@ def log_entry(entry: LogEntry) -> Json:
         **callbacks(about, "callbackHeaders", "failureCallbackHeaders"),
         **_some("body", log_body(about.body, about.redaction)),
         **_some("error", entry.error),
-        **({"nextDeliveryTime": milliseconds(entry.next_delivery)} if entry.next_delivery else {}),
+        **({"nextDeliveryTime": to_ms(entry.next_delivery)} if entry.next_delivery else {}),
         **_logged_response(entry.response),
-        "timeout": about.timeout // _MILLISECOND,
+        "timeout": about.timeout // MILLISECOND,
         "method": about.method,
         "maxRetries": about.max_retries,
         **_some("retryDelayExpr", about.retry_delay),
@@ -114,7 +108,7 @@ def flow_control_key(view: FlowControlView) -> Json:
         "rateMax": view.rate or 0,
         "rateCount": view.started,
         "ratePeriod": _seconds(view.period),
-        "ratePeriodStart": milliseconds(view.period_start) // 1000 if view.period_start else 0,
+        "ratePeriodStart": to_ms(view.period_start) // 1000 if view.period_start else 0,
         "isPaused": view.paused,
         "isPinnedParallelism": view.pinned_parallelism,
         "isPinnedRate": view.pinned_rate,

@@ -7,15 +7,14 @@ import json
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
 from angarium.domain.declarations import Callback, DeliveryOptions, Header, Redaction
 from angarium.domain.errors import InvalidInput
 from angarium.domain.headers import header_map
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import Message, Publication, Response
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MILLISECOND = timedelta(milliseconds=1)
 _CONTENT_TYPE = Header("Content-Type", "application/json")
 
 
@@ -73,8 +72,8 @@ def body_of(report: Report, dlq_id: str | None = None) -> bytes:
         "method": message.method,
         "sourceHeader": header_map(known),
         "sourceBody": _base64(message.body),
-        "notBefore": _milliseconds(message.not_before),
-        "createdAt": _milliseconds(message.created_at),
+        "notBefore": to_ms(message.not_before),
+        "createdAt": to_ms(message.created_at),
         **_some("scheduleId", message.schedule),
         "callerIP": message.caller_ip or "",
     }
@@ -128,7 +127,3 @@ def _some(name: str, value: str | None) -> dict[str, str]:
 
 def _base64(content: bytes) -> str:
     return b64encode(content).decode("ascii")
-
-
-def _milliseconds(time: datetime) -> int:
-    return (time - _EPOCH) // _MILLISECOND

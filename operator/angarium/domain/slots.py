@@ -10,6 +10,7 @@ from hashlib import blake2b
 from itertools import takewhile
 
 from angarium.domain.declarations import MissedRunPolicy, Schedule, Timing
+from angarium.domain.instants import MILLISECOND
 from angarium.domain.timings import (
     check_timing,
     count_occurrences,
@@ -38,7 +39,6 @@ MAX_FIRED = 100
 CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far the clock may be behind `considered_until` before it is believed, and the Schedule starts anew."""
 
-_MILLISECOND = timedelta(milliseconds=1)
 _FIRST_LOOK_BACK = timedelta(minutes=1)
 _KEPT = {MissedRunPolicy.RUN_LATEST: 1, MissedRunPolicy.RUN_ALL: MAX_FIRED, MissedRunPolicy.SKIP: 0}
 
@@ -76,7 +76,7 @@ def jitter_of(uid: str, slot: datetime, jitter: timedelta) -> timedelta:
     if not jitter:
         return timedelta(0)
     digest = blake2b(f"{uid} {slot.timestamp():.3f}".encode(), digest_size=8).digest()
-    return _MILLISECOND * (int.from_bytes(digest) * (jitter // _MILLISECOND) >> 64)
+    return MILLISECOND * (int.from_bytes(digest) * (jitter // MILLISECOND) >> 64)
 
 
 def first_sight(

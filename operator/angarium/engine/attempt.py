@@ -7,11 +7,12 @@ import logging
 import os
 import random
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from angarium.domain.classification import Verdict, classify
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable, SendError
 from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import Attempt, Leased, Outcome, Response, Result
 from angarium.domain.ports import Clock, References, Sender
 from angarium.domain.retries import next_delay
@@ -88,7 +89,7 @@ class Attempts:
         return Outcome(leased, Result.POSTPONED, next_at=self._clock.now() + pause)
 
     def _new_jwt_id(self) -> str:
-        now_ms = _unix_ms(self._clock.now())
+        now_ms = to_ms(self._clock.now())
         return new_id("jwt_", now_ms, self._entropy(ID_ENTROPY))
 
 
@@ -104,7 +105,3 @@ def _header_map(response: Response | None) -> dict[str, list[str]]:
     for name, value in response.headers if response else ():
         headers.setdefault(name.lower(), []).append(value)
     return headers
-
-
-def _unix_ms(time: datetime) -> int:
-    return int(time.timestamp() * 1000)

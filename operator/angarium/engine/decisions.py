@@ -9,6 +9,7 @@ from angarium.domain.declarations import Declared, Header, ObjectRef, Schedule
 from angarium.domain.errors import ReferenceMissing
 from angarium.domain.firing import DueSchedule, Firing, flow_control_of
 from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import Publication, Run, Trigger
 from angarium.domain.ports import References
 from angarium.domain.slots import Plan, plan
@@ -64,7 +65,7 @@ class Decisions:
         return runs
 
     def _run(self, declared: Declared, slot: datetime, trigger: Trigger, now: datetime) -> Run:
-        run_id = new_id("run_", int(now.timestamp() * 1000), self._entropy(ID_ENTROPY))
+        run_id = new_id("run_", to_ms(now), self._entropy(ID_ENTROPY))
         return Run(run_id, declared.ref, declared.uid, slot, trigger)
 
     async def _publication(

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
 from angarium.domain.edits import SpecChange
 from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.instants import to_ms
 from angarium.domain.notices import CatalogChanged, Observer
 from angarium.domain.ports import Alarm, CatalogStore, Clock
 
@@ -56,7 +57,7 @@ class Objects:
 
     def schedule_name(self) -> str:
         """A name that no Schedule has yet: `scd_…` (contract 5)."""
-        return new_id(SCHEDULE_ID_PREFIX, int(self._clock.now().timestamp() * 1000), self._entropy(ID_ENTROPY))
+        return new_id(SCHEDULE_ID_PREFIX, to_ms(self._clock.now()), self._entropy(ID_ENTROPY))
 
     async def _tell(self, ref: ObjectRef) -> None:
         for alarm in self._alarms:

@@ -6,6 +6,7 @@ from functools import cache
 from string import Template
 
 from angarium.domain.fanout import url_now
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import LogState, MessageState
 from angarium.domain.views import HistoryFilter
 from angarium.store.endings import end
@@ -13,7 +14,6 @@ from angarium.store.history import values_of
 from angarium.store.intake import SQL as MESSAGES
 from angarium.store.journal import LogRow, log_row
 from angarium.store.statements import load
-from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Session, Transaction, json_array
 
 SQL = load("cancellation")

@@ -17,10 +17,10 @@ from angarium.domain.declarations import (
 )
 from angarium.domain.errors import QuotaReached
 from angarium.domain.ids import ID_ENTROPY, new_id
+from angarium.domain.instants import optional_ms, to_ms
 from angarium.domain.ports import Version
 from angarium.store.rows import declared_of, encode, names
 from angarium.store.statements import load
-from angarium.store.times import optional_ms, to_ms
 from angarium.store.transaction import Session, Transaction, json_array
 
 SQL = load("catalog")

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from angarium.domain.deduplication import key_of_member
 from angarium.domain.flow_control import CLOCK_SKEW
+from angarium.domain.instants import due_to_ms, to_ms
 from angarium.domain.messages import Acceptance, Duplicate, Message, Publication
 from angarium.store.statements import load
-from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Transaction
 
 SQL = load("deduplication")

@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 from angarium.domain.fanout import url_now
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import LogState, MessageState
 from angarium.store.intake import SQL
 from angarium.store.journal import LogRow, error_row
 from angarium.store.letters import Letters
-from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
 

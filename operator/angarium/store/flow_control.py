@@ -8,9 +8,9 @@ from angarium.domain.declarations import Declared, Endpoint
 from angarium.domain.errors import QuotaReached
 from angarium.domain.fanout import flow_key_of
 from angarium.domain.flow_control import FlowChange, Pause, Pin
+from angarium.domain.instants import to_ms
 from angarium.domain.views import FlowControlView
 from angarium.store.starts import SQL, state_of
-from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Session, Transaction, json_array
 
 

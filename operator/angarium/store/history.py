@@ -11,12 +11,12 @@ from typing import Any, TypeVar
 from angarium.domain.errors import InvalidInput
 from angarium.domain.fanout import url_now
 from angarium.domain.ids import dlq_id
+from angarium.domain.instants import from_ms, optional_time, to_ms
 from angarium.domain.messages import LogState, MessageState
 from angarium.domain.ports import Retention
 from angarium.domain.views import DeadLetter, HistoryFilter, LogEntry, MessageView, Page
 from angarium.store.rows import endpoint_of, message_of, response_of
 from angarium.store.statements import load
-from angarium.store.times import from_ms, optional_time, to_ms
 from angarium.store.transaction import Row, Session, json_array
 
 T = TypeVar("T")

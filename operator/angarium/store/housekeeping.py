@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from angarium.domain.callbacks import Report
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.fanout import lane_of
+from angarium.domain.instants import to_ms
 from angarium.domain.ports import Retention
 from angarium.store import deduplication, flow_control
 from angarium.store.callbacks import Callbacks
@@ -15,7 +16,6 @@ from angarium.store.letters import remove
 from angarium.store.remains import sweep, sweep_runs
 from angarium.store.rows import message_of
 from angarium.store.statements import load
-from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
 SQL = load("housekeeping")

@@ -8,6 +8,7 @@ from typing import Any
 from angarium.domain.declarations import Endpoint, Kind
 from angarium.domain.errors import AngariumError, LimitExceeded, NotFound, QuotaReached
 from angarium.domain.fanout import expand, lane_of, lane_under, url_now
+from angarium.domain.instants import due_to_ms, to_ms
 from angarium.domain.messages import (
     Acceptance,
     Leased,
@@ -27,7 +28,6 @@ from angarium.store.rows import message_row
 from angarium.store.starts import SQL as FLOW_CONTROL
 from angarium.store.starts import effective_key
 from angarium.store.statements import load
-from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Transaction
 
 SQL = load("messages")

@@ -8,6 +8,7 @@ from heapq import merge
 from typing import NamedTuple
 
 from angarium.domain.fanout import lane_of, url_now
+from angarium.domain.instants import from_ms, to_ms
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
 from angarium.store import queues
 from angarium.store.intake import SQL
@@ -17,7 +18,6 @@ from angarium.store.room import Room
 from angarium.store.rows import endpoint_of, message_of
 from angarium.store.starts import SKEW_MS, effective_key
 from angarium.store.starts import SQL as FLOW_CONTROL
-from angarium.store.times import from_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
 

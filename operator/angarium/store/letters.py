@@ -5,11 +5,11 @@ from datetime import datetime
 from typing import Any
 
 from angarium.domain.ids import dlq_id
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import Response
 from angarium.store.remains import sweep
 from angarium.store.rows import response_row
 from angarium.store.statements import load
-from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
 SQL = load("dead_letters")

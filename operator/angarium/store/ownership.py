@@ -9,13 +9,13 @@ from datetime import datetime
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Queue
 from angarium.domain.errors import OwnedByResource, QuotaReached
+from angarium.domain.instants import to_ms
 from angarium.domain.ports import Applied, Change
 from angarium.store import flow_control, queues, timetable
 from angarium.store.cancellation import cancel_queue
 from angarium.store.catalog import SQL, api_object, api_uid, check_quota, declared, key_of, put
 from angarium.store.rows import declared_of, encode
 from angarium.store.statements import load
-from angarium.store.times import to_ms
 from angarium.store.transaction import Row, Transaction
 
 CREDENTIALS = load("credentials")

@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import NamedTuple
 
 from angarium.domain.declarations import Kind, Queue
+from angarium.domain.instants import due_to_ms, to_ms
 from angarium.domain.messages import MessageState
 from angarium.store.rows import spec_of
 from angarium.store.session import Row, WritingSession, json_array
 from angarium.store.statements import load
-from angarium.store.times import due_to_ms, to_ms
 
 SQL = load("queues")
 _NOTHING_DECLARED = Queue()

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from angarium.domain.declarations import Kind, ObjectRef, Schedule, Topic
 from angarium.domain.fanout import Member, members_of
+from angarium.domain.instants import from_ms, optional_time, to_ms
 from angarium.domain.messages import MessageState
 from angarium.domain.slots import occurrence_after
 from angarium.domain.views import (
@@ -23,7 +24,6 @@ from angarium.domain.views import (
 from angarium.store.catalog import NamespaceCatalog, many
 from angarium.store.rows import names, run_of, spec_of
 from angarium.store.statements import load
-from angarium.store.times import from_ms, optional_time, to_ms
 from angarium.store.transaction import Row, Session, json_array
 
 SQL = load("views")

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.instants import to_ms
 from angarium.store.places import SQL
-from angarium.store.times import to_ms
 from angarium.store.transaction import Transaction, json_array
 
 

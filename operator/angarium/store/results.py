@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from angarium.domain.callbacks import Report
+from angarium.domain.instants import due_to_ms, to_ms
 from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, Result
 from angarium.store.callbacks import Callbacks
 from angarium.store.intake import SQL, Terms
@@ -12,7 +13,6 @@ from angarium.store.journal import LogRow, error_row, log_row
 from angarium.store.leases import fence_of, fenced
 from angarium.store.letters import Letters
 from angarium.store.rows import attempt_row
-from angarium.store.times import due_to_ms, to_ms
 from angarium.store.transaction import Row, Transaction, json_array
 
 _ENDS = {Result.DELIVERED: MessageState.DELIVERED, Result.FAILED: MessageState.FAILED}

@@ -24,9 +24,9 @@ from angarium.domain.declarations import (
     Token,
     Topic,
 )
+from angarium.domain.instants import MILLISECOND, from_ms, optional_time, to_ms
 from angarium.domain.messages import Attempt, Message, Response, Run, Trigger
 from angarium.store.session import Row
-from angarium.store.times import MILLISECOND, from_ms, optional_time, to_ms
 
 _MICROSECOND = timedelta(microseconds=1)
 _SPECS = {

@@ -7,13 +7,13 @@ from datetime import datetime
 from angarium.domain.declarations import ConcurrencyPolicy, Schedule
 from angarium.domain.errors import NotFound
 from angarium.domain.firing import DueSchedule, DueSchedules, Fired, FiredRun, Firing, ScheduleState
+from angarium.domain.instants import due_to_ms, from_ms, to_ms
 from angarium.domain.messages import Acceptance, LeaseGrant, Run, Trigger
 from angarium.domain.slots import CLOCK_TOLERANCE
 from angarium.store.cancellation import cancel_run
 from angarium.store.intake import Intake, Terms
 from angarium.store.rows import declared_of
 from angarium.store.statements import load
-from angarium.store.times import due_to_ms, from_ms, to_ms
 from angarium.store.transaction import Session, Transaction
 
 SQL = load("schedules")

@@ -9,9 +9,9 @@ from datetime import datetime
 from angarium.domain.declarations import FlowControl
 from angarium.domain.fanout import FLOW_PREFIX_ENDPOINT, flow_key_of
 from angarium.domain.flow_control import CLOCK_SKEW, FlowChange, FlowState
+from angarium.domain.instants import MILLISECOND, from_ms, optional_ms, optional_time, to_ms
 from angarium.store.session import Row, WritingSession
 from angarium.store.statements import load
-from angarium.store.times import MILLISECOND, from_ms, optional_ms, optional_time, to_ms
 
 SQL = load("flow_control")
 SKEW_MS = CLOCK_SKEW // MILLISECOND

@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from angarium.domain.declarations import Declared, ObjectRef, Schedule, Timing
+from angarium.domain.instants import from_ms, optional_ms, to_ms
 from angarium.domain.slots import edited, first_sight
 from angarium.store.statements import load
-from angarium.store.times import from_ms, optional_ms, to_ms
 from angarium.store.transaction import Transaction
 
 SQL = load("catalog")

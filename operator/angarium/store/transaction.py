@@ -8,12 +8,12 @@ import sqlite3
 from collections import defaultdict
 from datetime import datetime
 
+from angarium.domain.instants import to_ms
 from angarium.domain.messages import MessageState
 from angarium.store.places import Places
 from angarium.store.session import Row, Session, WritingSession, json_array
 from angarium.store.starts import Starts
 from angarium.store.statements import load
-from angarium.store.times import to_ms
 
 __all__ = ["Row", "Session", "Transaction", "json_array"]
 

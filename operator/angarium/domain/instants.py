@@ -1,23 +1,23 @@
-"""Times as the database keeps them: whole milliseconds since 1970, UTC."""
+"""Instants as the wire and the database have them: whole milliseconds since 1970, UTC."""
 
 from datetime import UTC, datetime, timedelta
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
 def to_ms(time: datetime) -> int:
     """Rounded down."""
-    return (time - _EPOCH) // MILLISECOND
+    return (time - EPOCH) // MILLISECOND
 
 
 def due_to_ms(time: datetime) -> int:
     """Rounded up, so that nothing is due before its time."""
-    return -((_EPOCH - time) // MILLISECOND)
+    return -((EPOCH - time) // MILLISECOND)
 
 
 def from_ms(ms: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=ms)
+    return EPOCH + timedelta(milliseconds=ms)
 
 
 def optional_ms(time: datetime | None) -> int | None:
