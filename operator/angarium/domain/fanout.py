@@ -47,17 +47,15 @@ class Catalog(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """Where one message of a publication goes: a URL, or a declared Endpoint."""
+    """Where one message of a publication goes: exactly one of a URL and the name of an Endpoint.
+
+    `spec` is what is declared of the Endpoint; None for a URL, and if it was rejected or is not there.
+    """
 
     name: str | None
     url: str | None = None
-    endpoint: Declared | None = None
-
-    @property
-    def spec(self) -> Endpoint | None:
-        """What is declared of the Endpoint; None for a URL, and if it was rejected."""
-        spec = self.endpoint.spec if self.endpoint else None
-        return spec if isinstance(spec, Endpoint) else None
+    endpoint: str | None = None
+    spec: Endpoint | None = None
 
 
 def members_of(topic: Topic, catalog: Catalog) -> tuple[list[Member], list[str]]:
@@ -73,10 +71,10 @@ def members_of(topic: Topic, catalog: Catalog) -> tuple[list[Member], list[str]]
             missing.append(listed.endpoint or listed.name or "")
         else:
             members.append(member)
-    taken = {member.endpoint.ref.name for member in members if member.endpoint}
+    taken = {member.endpoint for member in members}
     if topic.match_labels is not None:
         selected = catalog.endpoints_matching(topic.match_labels)
-        members += [Member(e.ref.name, endpoint=e) for e in selected if e.ref.name not in taken]
+        members += [_declared(e, e.ref.name) for e in selected if e.ref.name not in taken]
     return members, missing
 
 
@@ -84,7 +82,12 @@ def _listed(listed: TopicMember, catalog: Catalog) -> Member | None:
     if listed.endpoint is None:
         return Member(listed.name, url=listed.url)
     endpoint = catalog.endpoint(listed.endpoint)
-    return Member(listed.name, endpoint=endpoint) if endpoint else None
+    return _declared(endpoint, listed.name) if endpoint else None
+
+
+def _declared(endpoint: Declared, name: str | None) -> Member:
+    spec = endpoint.spec if isinstance(endpoint.spec, Endpoint) else None
+    return Member(name, endpoint=endpoint.ref.name, spec=spec)
 
 
 def expand(publication: Publication, catalog: Catalog, new_id: Callable[[datetime], str]) -> Acceptance:
@@ -96,6 +99,12 @@ def expand(publication: Publication, catalog: Catalog, new_id: Callable[[datetim
     messages = tuple(_message(publication, member, new_id(publication.created_at)) for member in members)
     urls = tuple(url_now(one.url, member.spec, one.endpoint) for one, member in zip(messages, members, strict=True))
     return Acceptance(messages, urls, tuple(missing))
+
+
+def undeliverable(publication: Publication, new_id: Callable[[datetime], str]) -> Message:
+    """The message of a publication to an Endpoint that does not exist."""
+    member = Member(None, endpoint=publication.destination.endpoint)
+    return _message(publication, member, new_id(publication.created_at))
 
 
 def url_now(url: str | None, endpoint: Endpoint | None, name: str | None) -> str:
@@ -133,7 +142,7 @@ def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], 
         endpoint = catalog.endpoint(destination.endpoint)
         if endpoint is None:
             raise NotFound(f"Endpoint {destination.endpoint!r} does not exist in namespace {publication.namespace!r}")
-        return [Member(None, endpoint=endpoint)], []
+        return [_declared(endpoint, None)], []
     topic = catalog.topic(destination.topic or "")
     if topic is None or not isinstance(topic.spec, Topic):
         raise NotFound(f"Topic {destination.topic!r} does not exist in namespace {publication.namespace!r}")
@@ -147,12 +156,11 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
     endpoint = member.spec.options if member.spec else DeliveryOptions()
     given = publication.options
     limits = (given.retry_limit, endpoint.retry_limit, DEFAULT_RETRY_LIMIT)
-    name = member.endpoint.ref.name if member.endpoint else None
     return Message(
         id=message_id,
         namespace=publication.namespace,
         url=member.url,
-        endpoint=name,
+        endpoint=member.endpoint,
         method=given.method or endpoint.method or DEFAULT_METHOD,
         headers=given.headers,
         body=publication.body,
@@ -168,7 +176,7 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
         run=publication.run,
         schedule=publication.run.schedule.name if publication.run else None,
         queue=publication.queue,
-        flow_control=given.flow_control or _implied(endpoint.flow_control, name),
+        flow_control=given.flow_control or _implied(endpoint.flow_control, member.endpoint),
         callback=publication.callback,
         failure_callback=publication.failure_callback,
         redaction=publication.redaction,

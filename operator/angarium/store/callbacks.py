@@ -1,13 +1,11 @@
 """Callbacks come to be in the operation that writes the outcome they tell (contract 20)."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from angarium.domain.callbacks import Report, callbacks_of
-from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
 from angarium.domain.errors import NotFound
-from angarium.domain.fanout import expand
-from angarium.domain.messages import Message, Publication
+from angarium.domain.fanout import undeliverable
+from angarium.domain.messages import Publication
 from angarium.store.cancellation import SQL
 from angarium.store.endings import give_up
 from angarium.store.intake import Intake, Terms
@@ -47,28 +45,6 @@ class Callbacks:
         if self._intake is None:
             self._intake = Intake(self._tx, self._terms, None)
         if isinstance(self._intake.take(publication, forced=True), NotFound):
-            message = _addressed_anyway(publication, self._terms)
+            message = undeliverable(publication, self._terms.new_id)
             self._intake.take_message(message, forced=True)
             self._undeliverable.append(message.id)
-
-
-def _addressed_anyway(publication: Publication, terms: Terms) -> Message:
-    return expand(publication, _Unusable(publication), terms.new_id).messages[0]
-
-
-class _Unusable:
-    """A catalog in which every Endpoint is there, but none can be used."""
-
-    def __init__(self, publication: Publication) -> None:
-        self._publication = publication
-
-    def endpoint(self, name: str) -> Declared | None:
-        ref = ObjectRef(Kind.ENDPOINT, self._publication.namespace, name)
-        spec = Rejection("NotFound", f"{ref} does not exist")
-        return Declared(ref, "", 0, "", self._publication.created_at, spec)
-
-    def topic(self, name: str) -> Declared | None:
-        return None
-
-    def endpoints_matching(self, labels: dict[str, str]) -> Sequence[Declared]:
-        return ()

@@ -142,7 +142,7 @@ def topic_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRe
 
 
 def _place(member: Member) -> tuple[str, str]:
-    target = member.endpoint.ref.name if member.endpoint else member.url or ""
+    target = member.endpoint or member.url or ""
     return (member.name or target, target)
 
 
