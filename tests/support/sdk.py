@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from qstash import AsyncQStash, QStash
 from tests.support.angarium import Angarium
@@ -18,10 +18,16 @@ from angarium.files.users import USERS, User
 WITHIN_S = 15.0
 
 
+class RunScript(Protocol):
+    """Runs a script of the JavaScript suite with these environment variables; returns what it prints."""
+
+    def __call__(self, script: str, **variables: str) -> str: ...
+
+
 @contextmanager
-def dev_server(folder: Path) -> Iterator[Angarium]:
-    """`angarium dev --ephemeral` on free ports."""
-    with Angarium(folder, command="dev", paths=("--ephemeral",)) as angarium:
+def dev_server(folder: Path, *manifests: Path) -> Iterator[Angarium]:
+    """`angarium dev --ephemeral` on free ports, with these manifests."""
+    with Angarium(folder, command="dev", paths=("--ephemeral", *map(str, manifests))) as angarium:
         angarium.start()
         yield angarium
 
