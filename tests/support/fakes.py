@@ -152,6 +152,16 @@ class FakeCredentials:
 
 
 @dataclass
+class Bell:
+    """An Alarm that counts."""
+
+    rung: int = 0
+
+    def wake(self) -> None:
+        self.rung += 1
+
+
+@dataclass
 class Recorder:
     """An Observer that keeps what it is told."""
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import pytest
-from tests.support.fakes import LoopClock, Recorder, WallClock
+from tests.support.fakes import Bell, LoopClock, Recorder, WallClock
 from tests.support.stores import accepted, endpoint, publication
 from tests.support.waiting import until
 
@@ -19,15 +19,6 @@ from angarium.engine.supervisor import Pulse
 
 BILLING = ObjectRef(Kind.ENDPOINT, "shop", "billing")
 ORDERS = ObjectRef(Kind.QUEUE, "shop", "orders")
-
-
-class Bell:
-    """An Alarm that counts."""
-
-    rung = 0
-
-    def wake(self) -> None:
-        self.rung += 1
 
 
 @dataclass

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.support.fakes import FakeClock
+from tests.support.fakes import Bell, FakeClock, Recorder
 
 from angarium.domain.ids import new_id
 from angarium.domain.ports import Limits, Retention
@@ -21,3 +21,13 @@ async def store() -> AsyncIterator[SqliteStore]:
     )
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+def recorder() -> Recorder:
+    return Recorder()
+
+
+@pytest.fixture
+def bell() -> Bell:
+    return Bell()

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from tests.support.fakes import START, FakeClock, Recorder
+from tests.support.fakes import START, Bell, FakeClock, Recorder
 from tests.support.resources import declared_of
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Topic, TopicMember
@@ -17,26 +17,6 @@ from angarium.domain.ports import Applied, CatalogStore
 from angarium.service import catalog as module
 from angarium.service.catalog import Catalog
 from angarium.store.sqlite import SqliteStore
-
-
-class Bell:
-    """An alarm that counts."""
-
-    def __init__(self) -> None:
-        self.rung = 0
-
-    def wake(self) -> None:
-        self.rung += 1
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def bell() -> Bell:
-    return Bell()
 
 
 @pytest.fixture

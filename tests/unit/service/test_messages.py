@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
-from tests.support.fakes import FakeClock
+from tests.support.fakes import Bell, FakeClock
 
 from angarium.domain.errors import StoreError
 from angarium.domain.views import HistoryFilter
@@ -27,14 +27,6 @@ class FakeStore:
         count = min(limit, len(where.message_ids) or self.matching)
         self.matching -= count
         return count
-
-
-@dataclass
-class Bell:
-    rings: int = 0
-
-    def wake(self) -> None:
-        self.rings += 1
 
 
 def messages(store: FakeStore, *bells: Bell) -> Messages:
@@ -68,7 +60,7 @@ async def test_who_holds_messages_is_woken_also_if_the_store_fails_later() -> No
     bells = Bell(), Bell()
     with pytest.raises(StoreError):
         await messages(FakeStore(3 * AT_ONCE, failing_after=1), *bells).cancel(HistoryFilter("shop"))
-    assert [bell.rings for bell in bells] == [1, 1]
+    assert [bell.rung for bell in bells] == [1, 1]
     idle = Bell()
     await messages(FakeStore(0), idle).cancel(HistoryFilter("shop"))
-    assert idle.rings == 0
+    assert idle.rung == 0

@@ -1,7 +1,7 @@
 """Objects made over the API, on the real store: who is told, and when."""
 
 import pytest
-from tests.support.fakes import START, FakeClock, Recorder
+from tests.support.fakes import START, Bell, FakeClock, Recorder
 from tests.support.stores import NS, declared, schedule
 
 from angarium.domain.declarations import Destination, Kind, ObjectRef, Origin, Queue, Schedule, Topic, TopicMember
@@ -13,26 +13,6 @@ from angarium.store.sqlite import SqliteStore
 
 QUEUE, TOPIC = ObjectRef(Kind.QUEUE, NS, "mine"), ObjectRef(Kind.TOPIC, NS, "orders")
 MEMBERS = (TopicMember(None, url="https://a.test"),)
-
-
-class Bell:
-    """An alarm that counts."""
-
-    def __init__(self) -> None:
-        self.rung = 0
-
-    def wake(self) -> None:
-        self.rung += 1
-
-
-@pytest.fixture
-def recorder() -> Recorder:
-    return Recorder()
-
-
-@pytest.fixture
-def bell() -> Bell:
-    return Bell()
 
 
 @pytest.fixture
