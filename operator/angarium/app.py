@@ -265,13 +265,14 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
             files = ManifestFiles(
                 paths, catalog=catalog, store=base.store, references=references, clock=base.clock, announce=console.say
             )
+            # Before anybody can ask: what is not there yet could be made over the API.
+            for problem in await files.load():
+                console.say(problem)
             async with health(base, plane.live, plane.live) as (_, health_port):
                 addresses = Addresses(
                     api=f"http://{shown_host(settings.host)}:{await plane.start()}",
                     health=f"http://{shown_host(settings.health_host)}:{health_port}",
                 )
-                for problem in await files.load():
-                    console.say(problem)
                 declared = [one for kind in Kind for one in await base.store.catalog(kind)]
                 console.say(start_text(addresses, DEFAULT_USER.token, DEFAULT_USER.keys, sample_destination(declared)))
                 base.audience.add(console)
