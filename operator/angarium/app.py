@@ -7,11 +7,10 @@ import secrets
 import signal
 import socket
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from pathlib import Path
@@ -25,18 +24,21 @@ from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Kind
+from angarium.domain.entropy import Entropy
 from angarium.domain.errors import SettingsError, StoreError
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
 from angarium.domain.notices import Notice, Observer
 from angarium.domain.ports import Alarm, Clock, Limits, References, Retention, Sender, Store
 from angarium.engine.attempt import Attempts
+from angarium.engine.clock import SystemClock
+from angarium.engine.courier_sender import CourierSender
 from angarium.engine.decisions import Decisions
 from angarium.engine.dispatcher import Dispatcher, DispatchSettings
 from angarium.engine.janitor import HousekeepingSettings, Janitor
+from angarium.engine.loops import settle_memory
 from angarium.engine.outcomes import Outcomes
 from angarium.engine.scheduler import Scheduler
-from angarium.engine.sender import AiohttpSender
 from angarium.engine.supervisor import Loop, Supervisor
 from angarium.service.catalog import Catalog
 from angarium.service.dead_letters import DeadLetters
@@ -55,16 +57,6 @@ STORE_LIMIT_S = 60.0
 STORE_ANSWER_S = 5.0
 OPERATOR_STOP_S = 15.0
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-
-
-class SystemClock:
-    """Implements `domain.ports.Clock`."""
-
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 class Audience:
@@ -102,7 +94,8 @@ class DeliveryPlane:
         settings, clock, store, observers = base.settings, base.clock, base.store, [base.audience]
         self._base = base
         self._owner = secrets.token_hex(8)
-        self._sender = sender or AiohttpSender(policy, settings.max_response)
+        courier = CourierSender(policy, settings.max_response)
+        self._sender = sender or courier
         self._outcomes = Outcomes(store, observers, clock)
         jitter = settings.retry_jitter / 100
         attempts = Attempts(self._sender, references, base.keys, clock, retry_jitter=jitter)
@@ -146,6 +139,7 @@ class DeliveryPlane:
                 Loop("dispatcher", self.dispatcher.claim),
                 Loop("leases", self.dispatcher.heartbeat),
                 Loop("janitor", janitor.run, timedelta(minutes=5)),
+                *([] if sender else [Loop("courier", courier.run)]),
             ]
         )
         base.metrics.gauge("messages_in_flight", "Messages held by the dispatcher.", lambda: self.dispatcher.held)
@@ -166,6 +160,7 @@ class DeliveryPlane:
         """Until `stop` is set, together with `beside`. Raises the error of a loop that cannot be kept alive."""
         stopping = asyncio.create_task(stop.wait())
         loops = [asyncio.create_task(run()) for run in (self._supervisor.run, *beside)]
+        settle_memory()
         try:
             await asyncio.wait([*loops, stopping], return_when=asyncio.FIRST_COMPLETED)
             for ended in (task for task in loops if task.done()):
@@ -309,11 +304,12 @@ def make_data_folder(folder: Path) -> None:
 async def foundation(settings: Settings, database: Path | None) -> AsyncIterator[Foundation]:
     """The store (None: in memory) and what needs nothing else, closed at the end."""
     clock = SystemClock()
+    entropy = Entropy(os.urandom)
     store: Store = await asyncio.to_thread(
         open_store,
         database,
         limits=Limits(settings.waiting_limit, settings.bytes_limit, settings.max_queues, settings.max_fixed_keys),
-        new_id=lambda at: new_id("msg_", to_ms(at), os.urandom(ID_ENTROPY)),
+        new_id=lambda at: new_id("msg_", to_ms(at), entropy(ID_ENTROPY)),
         clock=clock,
         retention=retention_of(settings),
     )

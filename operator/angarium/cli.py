@@ -1,6 +1,5 @@
 """The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium version`."""
 
-import asyncio
 import dataclasses
 import os
 import sys
@@ -100,8 +99,9 @@ def run(**flags: str | None) -> None:
     API. Ends with exit code 2 and one line when it cannot start as it is configured.
     """
     from angarium.app import run_in_cluster
+    from angarium.engine import loops
 
-    _end(lambda: asyncio.run(run_in_cluster(load(flags, os.environ, Settings()))))
+    _end(lambda: loops.run(run_in_cluster(load(flags, os.environ, Settings()))))
 
 
 @main.command()
@@ -135,12 +135,13 @@ def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
     too unless --port or ANGARIUM_PORT is given.
     """
     from angarium.app import run_in_dev
+    from angarium.engine import loops
 
     def start() -> int:
         settings = load(flags, os.environ, _dev_defaults(os.environ))
         if flags.get("health_port") is None and variable("health_port") not in os.environ:
             settings = dataclasses.replace(settings, health_port=_port_after(settings.port))
-        return asyncio.run(run_in_dev(settings, paths, ephemeral=ephemeral))
+        return loops.run(run_in_dev(settings, paths, ephemeral=ephemeral))
 
     _end(start)
 

@@ -13,7 +13,7 @@ from angarium.service.keys import Keys
 
 async def deliver(api: Api, *answers: Response | Exception) -> list[OutgoingRequest]:
     """One attempt at everything that is due, in turn answered so (200 unless said); the requests that were made."""
-    sender = FakeSender([*answers] or [Response(200)])
+    sender = FakeSender([*answers] or [Response(200)], clock=api.clock)
     attempts = Attempts(sender, FakeReferences(), Keys(api.store, os.urandom), api.clock)
     claim = await api.store.claim(LeaseGrant("test", until=1e12, room=1000, lane_room=1000), api.clock.now())
     outcomes = [await attempts.perform(leased) for leased in claim.leased]

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from angarium.domain.credentials import Credential, SigningKeys
@@ -11,7 +11,9 @@ from angarium.domain.declarations import DeliveryOptions, Endpoint, Header, KeyR
 from angarium.domain.errors import AngariumError, ReferenceMissing, ReferenceUnavailable
 from angarium.domain.messages import Leased, LeaseGrant, Message, Outcome, Response
 from angarium.domain.notices import Notice
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.ports import Clock, OutgoingRequest
+from angarium.engine.clock import SystemClock
+from angarium.engine.signature import signature_line
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 KEYS = SigningKeys("sig_7kYjw48mhY7kAjqNGcy6cr29RJ6r", "sig_5ZB6DVzB1wjE8S6rZ7eenA8Pdnhs")
@@ -62,15 +64,21 @@ class LoopClock:
         return asyncio.get_running_loop().time()
 
 
+def signed(request: OutgoingRequest, clock: Clock) -> OutgoingRequest:
+    """The request as a sender puts it on the wire."""
+    return replace(request, headers=(*request.headers, *signature_line(request, clock)))
+
+
 @dataclass
 class FakeSender:
     """Answers from `answers`, in turn; the last repeats. An exception among them is raised."""
 
     answers: list[Response | Exception] = field(default_factory=lambda: [Response(200)])
     requests: list[OutgoingRequest] = field(default_factory=list)
+    clock: Clock = field(default_factory=SystemClock)
 
     async def send(self, request: OutgoingRequest) -> Response:
-        self.requests.append(request)
+        self.requests.append(signed(request, self.clock))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if isinstance(answer, Exception):
             raise answer

@@ -75,6 +75,10 @@ class ReferenceMissing(AngariumError):
         self.reason = reason
 
 
+class SenderLost(AngariumError):
+    """What sends ended with a request on its way, so what became of it is not known: try again, it costs no retry."""
+
+
 class SendError(AngariumError):
     """An attempt that got no HTTP response: `reason` is a CamelCase word, the text (≤ 256 characters) what happened."""
 

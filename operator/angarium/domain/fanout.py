@@ -7,6 +7,7 @@ field: request or Schedule > Endpoint > default. The Endpoint's headers are left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -43,6 +44,9 @@ class Catalog(Protocol):
     def endpoints_matching(self, labels: dict[str, str]) -> Sequence[Declared]:
         """Endpoints that carry all these labels, by name."""
         ...
+
+
+_NOTHING = DeliveryOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +141,7 @@ def flow_key_of(endpoint: str) -> str:
 def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], list[str]]:
     destination = publication.destination
     if destination.url is not None:
-        return [Member(None, url=destination.url)], []
+        return [_to_url(destination.url)], []
     if destination.endpoint is not None:
         endpoint = catalog.endpoint(destination.endpoint)
         if endpoint is None:
@@ -152,10 +156,16 @@ def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], 
     return members, missing
 
 
+@lru_cache(maxsize=1024)
+def _to_url(url: str) -> Member:
+    return Member(None, url=url)
+
+
 def _message(publication: Publication, member: Member, message_id: str) -> Message:
-    endpoint = member.spec.options if member.spec else DeliveryOptions()
+    endpoint = member.spec.options if member.spec else _NOTHING
     given = publication.options
-    limits = (given.retry_limit, endpoint.retry_limit, DEFAULT_RETRY_LIMIT)
+    limit = given.retry_limit if given.retry_limit is not None else endpoint.retry_limit
+    created, not_before = publication.created_at, publication.not_before
     return Message(
         id=message_id,
         namespace=publication.namespace,
@@ -165,10 +175,10 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
         headers=given.headers,
         body=publication.body,
         timeout=given.timeout or endpoint.timeout or DEFAULT_TIMEOUT,
-        max_retries=next(limit for limit in limits if limit is not None),
+        max_retries=DEFAULT_RETRY_LIMIT if limit is None else limit,
         retry_delay=given.retry_delay or endpoint.retry_delay,
-        created_at=publication.created_at,
-        not_before=max(publication.not_before or publication.created_at, publication.created_at),
+        created_at=created,
+        not_before=created if not_before is None else max(not_before, created),
         labels=publication.labels,
         caller_ip=publication.caller_ip,
         topic=publication.destination.topic,

@@ -1,7 +1,7 @@
 """What the delivery plane needs from the world: store, clock, wire, Secrets. Implemented elsewhere, wired by app."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -59,7 +59,10 @@ class TlsMaterial:
 
 @dataclass(frozen=True, slots=True)
 class OutgoingRequest:
-    """One attempt on the wire. The URL goes out byte for byte; header lines in order."""
+    """One attempt on the wire. The URL goes out byte for byte; header lines in order.
+
+    With a signing key, the sender adds the signature (contract 17) at the instant at which it sends.
+    """
 
     method: str
     url: str
@@ -67,13 +70,14 @@ class OutgoingRequest:
     body: bytes
     timeout: timedelta
     tls: TlsMaterial | None = None
+    signing_key: str | None = field(default=None, repr=False)
 
 
 class Sender(Protocol):
-    """Sends one request, follows no redirect, and reads at most a configured size of the answer."""
+    """Signs and sends one request, follows no redirect, and reads at most a configured size of the answer."""
 
     async def send(self, request: OutgoingRequest) -> Response:
-        """Raises SendError when there is no complete response."""
+        """Raises SendError when there is no complete response, SenderLost when nobody can tell what became of it."""
         ...
 
     async def close(self) -> None: ...

@@ -4,15 +4,11 @@ Writes nothing and never raises: whatever happens to one message becomes its out
 """
 
 import logging
-import os
 import random
-from collections.abc import Callable
 from datetime import timedelta
 
 from angarium.domain.classification import Verdict, classify
-from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable, SendError
-from angarium.domain.ids import ID_ENTROPY, new_id
-from angarium.domain.instants import to_ms
+from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable, SenderLost, SendError
 from angarium.domain.messages import Attempt, Leased, Outcome, Response, Result
 from angarium.domain.ports import Clock, References, Sender
 from angarium.domain.retries import next_delay
@@ -37,14 +33,12 @@ class Attempts:
         clock: Clock,
         *,
         retry_jitter: float = 0.0,
-        entropy: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self._sender = sender
         self._references = references
         self._keys = keys
         self._clock = clock
         self._retry_jitter = retry_jitter
-        self._entropy = entropy
 
     async def perform(self, leased: Leased) -> Outcome:
         """The outcome of one attempt, or POSTPONED if none could be made now."""
@@ -57,6 +51,8 @@ class Attempts:
         except ReferenceUnavailable as problem:
             _log.warning("message %s waits: %s", leased.message.id, problem)
             return self._postponed(leased, POSTPONEMENT)
+        except SenderLost:
+            return self._postponed(leased, timedelta(0))
         except (SendError, ReferenceMissing) as problem:
             reason, error = problem.reason, f"{problem.reason}: {problem}"[:_MAX_ERROR]
         except Exception:  # noqa: BLE001  one message that cannot be handled must not stop the others
@@ -67,8 +63,7 @@ class Attempts:
         return self._judged(leased, attempt)
 
     async def _send(self, leased: Leased) -> Response:
-        request = await request_of(leased, self._references, self._keys, self._clock, self._new_jwt_id)
-        return await self._sender.send(request)
+        return await self._sender.send(await request_of(leased, self._references, self._keys))
 
     def _judged(self, leased: Leased, attempt: Attempt) -> Outcome:
         headers = _header_map(attempt.response)
@@ -87,10 +82,6 @@ class Attempts:
 
     def _postponed(self, leased: Leased, pause: timedelta) -> Outcome:
         return Outcome(leased, Result.POSTPONED, next_at=self._clock.now() + pause)
-
-    def _new_jwt_id(self) -> str:
-        now_ms = to_ms(self._clock.now())
-        return new_id("jwt_", now_ms, self._entropy(ID_ENTROPY))
 
 
 def _held(leased: Leased) -> bool:

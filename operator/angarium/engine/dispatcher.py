@@ -184,7 +184,10 @@ class Dispatcher:
     async def _carry_out(self, flight: Flight) -> None:
         recorded = leased = flight.leased
         try:
-            outcome = await self._perform(leased)
+            try:
+                outcome = await self._perform(leased)
+            finally:
+                self._leave_lane(leased)
             flight.settling = True
             recorded = await self._settle(flight, outcome)
         finally:
@@ -204,19 +207,24 @@ class Dispatcher:
                 _log.info("message %s was taken from this process before its attempt ended", leased.message.id)
                 return leased
 
+    def _leave_lane(self, leased: Leased) -> None:
+        """The attempt is over, so the next one of its lane may run; its outcome is written meanwhile."""
+        if self._draining:
+            return
+        following, opened = self._lanes.leave(leased)
+        if following is not None:
+            self._start(following)
+        if opened:
+            self.wake()
+
     def _finish(self, flight: Flight, recorded: Leased) -> None:
         del self._flights[recorded.message.id]
         self._room.leave(recorded.size)
         if self._draining:
             return
-        following, opened = self._lanes.leave(recorded)
-        if following is not None:
-            self._start(following)
         if flight.leased is not recorded:
             # Due again, and leased again, before we had heard that the outcome was written.
             self._take(flight.leased)
-        if opened:
-            self.wake()
         self._tell_of_room()
 
     def _tell_of_room(self) -> None:

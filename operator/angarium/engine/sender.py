@@ -1,7 +1,7 @@
 """One HTTP request over aiohttp's client, and every way in which it can fail, told as a SendError.
 
-Knows nothing of messages: what goes on the wire is exactly what the OutgoingRequest says, plus Host and
-Content-Length. Addresses are judged before anything is sent (DESIGN 6).
+Knows nothing of messages: what goes on the wire is exactly what the OutgoingRequest says, plus its signature, Host
+and Content-Length. Addresses are judged before anything is sent (DESIGN 6).
 """
 
 import asyncio
@@ -22,10 +22,12 @@ from angarium.domain.addresses import AddressPolicy, literal_host
 from angarium.domain.destinations import check_url
 from angarium.domain.errors import InvalidInput, SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.domain.ports import Clock, OutgoingRequest, TlsMaterial
 
+from .clock import SystemClock
 from .failures import FOREIGN, translated
 from .resolver import CheckedResolver, not_allowed
+from .signature import signature_line
 from .tls import TlsContexts
 
 _URL = re.compile(
@@ -77,11 +79,13 @@ class AiohttpSender:
         *,
         connect_timeout: timedelta = timedelta(seconds=30),
         pool_limit: int = 0,
+        clock: Clock | None = None,
     ) -> None:
         self._policy = policy
         self._max_response = max_response
         self._timeout = ClientTimeout(total=None, sock_connect=connect_timeout.total_seconds())
         self._pool_limit = pool_limit
+        self._clock = clock or SystemClock()
         self._contexts = TlsContexts()
         self._session: ClientSession | None = None
         self._resolver: CheckedResolver | None = None
@@ -109,7 +113,7 @@ class AiohttpSender:
         response = await (self._session or self._open()).request(
             request.method,
             destination.url,
-            headers=_joined(destination.headers, request.headers),
+            headers=(*_joined(destination.headers, request.headers), *signature_line(request, self._clock)),
             data=request.body or None,
             allow_redirects=False,
             ssl=await self._context(tls) if tls else True,

@@ -4,7 +4,7 @@ Late are the Endpoint's URL, headers and TLS, and every Secret's value. No value
 except in the request: not in an error, not in a log line.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Protocol
 
@@ -14,8 +14,7 @@ from angarium.domain.errors import SendError
 from angarium.domain.fanout import url_now
 from angarium.domain.headers import canonical, is_forwardable, valid_name, valid_value
 from angarium.domain.messages import MAX_TIMEOUT, Leased, Message
-from angarium.domain.ports import Clock, OutgoingRequest, References, TlsMaterial
-from angarium.domain.signing import sign
+from angarium.domain.ports import OutgoingRequest, References, TlsMaterial
 
 _USER_AGENT = ("User-Agent", "Upstash-QStash")
 
@@ -26,10 +25,8 @@ class KeyPairs(Protocol):
     async def signing_keys(self, namespace: str) -> SigningKeys: ...
 
 
-async def request_of(
-    leased: Leased, references: References, keys: KeyPairs, clock: Clock, new_jwt_id: Callable[[], str]
-) -> OutgoingRequest:
-    """The request of this attempt, freshly signed (contract 16, 17).
+async def request_of(leased: Leased, references: References, keys: KeyPairs) -> OutgoingRequest:
+    """The request of this attempt (contract 16), to be signed with the namespace's current key.
 
     Raises ReferenceMissing, ReferenceUnavailable, and SendError `InvalidHeader` for a value that cannot be sent.
     """
@@ -37,14 +34,14 @@ async def request_of(
     url = url_of(leased)
     lines = await _bound(_merged(message.headers, endpoint), message.namespace, references)
     pair = await keys.signing_keys(message.namespace)
-    signature = sign(key=pair.current, url=url, body=message.body, issued_at=clock.now(), token_id=new_jwt_id())
     return OutgoingRequest(
         method=message.method,
         url=url,
-        headers=(_USER_AGENT, *lines, ("Upstash-Signature", signature), *_told(message, leased.retried)),
+        headers=(_USER_AGENT, *lines, *_told(message, leased.retried)),
         body=message.body,
         timeout=_timeout(message),
         tls=await _tls(endpoint.tls, message.namespace, references) if endpoint and endpoint.tls else None,
+        signing_key=pair.current,
     )
 
 

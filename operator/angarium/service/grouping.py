@@ -1,7 +1,8 @@
-"""Group commit for callers: what waits while one flush runs goes out with the next one.
+"""Group commit for callers: what waits while flushes are under way goes out with the next one.
 
 Nobody waits for a batch to fill: an idle group flushes at once, and a busy one has its batch by the time it is free.
-Belongs to one event loop.
+A second flush may be under way while the first one is: it waits in the store's line, so that the store goes on without
+a pause, and with what others brought meanwhile. Belongs to one event loop.
 """
 
 import asyncio
@@ -15,20 +16,24 @@ Answer = TypeVar("Answer")
 
 
 class Group(Generic[Item, Answer]):
-    """Collects items and hands them to `flush` in order, at most `most` at once, one flush at a time.
+    """Collects items and hands them to `flush` in order, at most `most` at once, `abreast` flushes at a time.
 
     `flush` answers for each item, in the same order; an answer that is an AngariumError is raised for that item alone,
     an exception that `flush` raises is raised for all of them.
     """
 
     def __init__(
-        self, flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | AngariumError]]], most: int
+        self,
+        flush: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | AngariumError]]],
+        most: int,
+        abreast: int = 2,
     ) -> None:
         self._flush = flush
         self._most = most
+        self._abreast = abreast
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._flushed: list[asyncio.Future[Answer]] = []
-        self._flushing: asyncio.Task[Sequence[Answer | AngariumError]] | None = None
+        self._starting = False
+        self._flushing: set[asyncio.Task[None]] = set()
         self._closed = False
 
     async def put(self, item: Item) -> Answer:
@@ -46,46 +51,53 @@ class Group(Generic[Item, Answer]):
     async def close(self) -> None:
         """Refuse new items and wait until those that wait are answered."""
         self._closed = True
-        while self._flushing is not None:
-            await asyncio.wait([self._flushing])
-            await asyncio.sleep(0)  # the next flush starts in a callback of this one
+        while self._flushing:
+            await asyncio.wait(self._flushing)
 
     def _add(self, item: Item) -> asyncio.Future[Answer]:
         if self._closed:
             raise RuntimeError("the group is closed")
         future: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, future))
-        if self._flushing is None:
-            self._start()
+        self._start()
         return future
 
     def _start(self) -> None:
-        self._flushing = asyncio.ensure_future(self._turn())
-        self._flushing.add_done_callback(self._deliver)
+        # A turn takes its batch only with the loop's next turn, so that all who came in this one share it.
+        if self._waiting and not self._starting and len(self._flushing) < self._abreast:
+            self._starting = True
+            turn = asyncio.get_running_loop().create_task(self._turn())
+            self._flushing.add(turn)
+            turn.add_done_callback(self._ended)
 
-    async def _turn(self) -> Sequence[Answer | AngariumError]:
-        # Taken only now, with the loop's next turn, so that all who came in one turn share the first flush.
+    def _ended(self, turn: asyncio.Task[None]) -> None:
+        self._flushing.discard(turn)
+        if not turn.cancelled():  # else the loop is being closed
+            turn.result()
+            self._start()
+
+    async def _turn(self) -> None:
+        self._starting = False
         waiting = [(item, future) for item, future in self._waiting if not future.done()]
         batch, self._waiting = waiting[: self._most], waiting[self._most :]
-        self._flushed = [future for _, future in batch]
-        answers = await self._flush([item for item, _ in batch]) if batch else ()
-        if len(answers) != len(batch):
-            raise RuntimeError(f"a flush of {len(batch)} items gave {len(answers)} answers")
-        return answers
-
-    def _deliver(self, turn: asyncio.Task[Sequence[Answer | AngariumError]]) -> None:
-        futures = self._flushed
-        self._flushing = None
-        if turn.cancelled():  # the loop is being closed
-            for future in [*futures, *(future for _, future in self._waiting)]:
+        self._start()
+        answers: Sequence[Answer | BaseException]
+        try:
+            answers = await self._answers([item for item, _ in batch])
+        except asyncio.CancelledError:
+            for _, future in (*batch, *self._waiting):
                 future.cancel()
-            return
-        if self._waiting:
-            self._start()
-        error = turn.exception()
-        answers: Sequence[Answer | BaseException] = [error] * len(futures) if error else turn.result()
-        for future, answer in zip(futures, answers, strict=True):
+            raise
+        except Exception as error:  # noqa: BLE001  it belongs to those who wait for this flush
+            answers = [error] * len(batch)
+        for (_, future), answer in zip(batch, answers, strict=True):
             _resolve(future, answer)
+
+    async def _answers(self, items: Sequence[Item]) -> Sequence[Answer | AngariumError]:
+        answers = await self._flush(items) if items else ()
+        if len(answers) != len(items):
+            raise RuntimeError(f"a flush of {len(items)} items gave {len(answers)} answers")
+        return answers
 
 
 def _resolve(future: asyncio.Future[Answer], answer: Answer | BaseException) -> None:

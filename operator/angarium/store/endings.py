@@ -7,7 +7,7 @@ from angarium.domain.fanout import url_now
 from angarium.domain.instants import to_ms
 from angarium.domain.messages import LogState, MessageState
 from angarium.store.intake import SQL
-from angarium.store.journal import LogRow, error_row
+from angarium.store.journal import LogRow, error_row, write_log
 from angarium.store.letters import Letters
 from angarium.store.transaction import Row, Transaction, json_array
 
@@ -18,7 +18,7 @@ def end(
     """End live messages with these log entries. Of each row: what `Transaction.end` asks for, and `retried`."""
     now_ms = to_ms(now)
     tx.run(SQL["change"], json_array([row["seq"], state.value, row["retried"], None, now_ms] for row in rows))
-    tx.insert(SQL["insert_log"], [entry for row in rows for entry in entries(row)])
+    write_log(tx, [entry for row in rows for entry in entries(row)])
     for row in rows:
         tx.end(row, state, now)
 

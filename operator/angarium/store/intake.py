@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from angarium.domain.declarations import Endpoint, Kind
@@ -21,10 +22,10 @@ from angarium.domain.messages import (
 from angarium.domain.ports import Limits
 from angarium.store import deduplication
 from angarium.store.catalog import NamespaceCatalog, check_quota, is_held, make_queue
-from angarium.store.journal import LogRow, log_row
+from angarium.store.journal import LogRow, log_row, write_log
 from angarium.store.places import NO_QUEUE, Joined
 from angarium.store.room import Room
-from angarium.store.rows import message_row
+from angarium.store.rows import is_plain, message_row, plain_row
 from angarium.store.starts import SQL as FLOW_CONTROL
 from angarium.store.starts import effective_key
 from angarium.store.statements import load
@@ -54,7 +55,8 @@ class Intake:
         self._held: dict[str, tuple[int, int]] = {}
         self._passed: set[tuple[str, str]] = set()  # flow-control keys with messages that could not start
         self._seq = self._newest()
-        self._messages: list[list[Any]] = []
+        self._messages: list[tuple[Any, ...]] = []
+        self._plain: list[tuple[Any, ...]] = []
         self._bodies: list[tuple[int, bytes]] = []
         self._log: list[LogRow] = []
 
@@ -93,10 +95,11 @@ class Intake:
         return url
 
     def store(self) -> None:
+        self._tx.insert(SQL["insert_plain"], self._plain)
         self._tx.insert(SQL["insert"], self._messages)
         self._tx.insert(SQL["insert_body"], self._bodies)
-        self._tx.insert(SQL["insert_log"], self._log)
-        self._messages, self._bodies, self._log = [], [], []
+        write_log(self._tx, self._log)
+        self._plain, self._messages, self._bodies, self._log = [], [], [], []
 
     def _newest(self) -> int:
         row = self._tx.row(SQL["newest"])
@@ -126,7 +129,8 @@ class Intake:
     def _add(self, message: Message, url: str, run: int | None) -> None:
         self._seq += 1
         flow = message.flow_control.key if message.flow_control else None
-        destination = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
+        held: tuple[Any, ...]
+        destination = _destination(message.namespace, message.url, message.endpoint)
         lane = lane_under(destination, message.endpoint, flow)
         created_ms = to_ms(message.created_at)
         delayed = message.not_before > message.created_at
@@ -139,18 +143,18 @@ class Intake:
         if message.flow_control is not None:
             self._tx.starts.configure(message.namespace, message.flow_control, message.created_at)
         joined = NO_QUEUE if message.queue is None else self._join(message, message.queue, delayed)
-        place = (joined.queued, joined.joined_ms)
-        row = message_row(self._seq, message, lane, run)
-        if delayed or not joined.alone or not self._lease(message, destination):
+        if not delayed and joined.alone and (grant := self._lease(message, destination)):
+            held = (MessageState.DELIVERING.value, due_ms, 1, grant.owner, grant.until)
+            self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
+        else:
+            held = (MessageState.WAITING.value, due_ms, 0, None, None)
             if not joined.queued:
                 self._tx.touch_lane(lane)
-            self._messages.append([*row, MessageState.WAITING.value, 0, due_ms, 0, None, None, *place])
-            return
-        grant = self._room.grant
-        assert grant is not None
-        state = MessageState.DELIVERING.value
-        self._messages.append([*row, state, 0, due_ms, 1, grant.owner, grant.until, *place])
-        self._log.append(log_row(message.namespace, self._seq, created_ms, LogState.ACTIVE, url))
+        if run is None and is_plain(message):
+            self._plain.append((*plain_row(self._seq, message, lane), *held))
+        else:
+            place = (joined.queued, joined.joined_ms)
+            self._messages.append((*message_row(self._seq, message, lane, run), *held, *place))
 
     def _check_queue(self, namespace: str, queue: str | None, now: datetime) -> None:
         """Raises QuotaReached if a queue would have to be made, and the tenant has as many as it may make."""
@@ -169,19 +173,19 @@ class Intake:
         declared = self._catalog(message.namespace).endpoint(message.endpoint) if message.endpoint else None
         return declared.spec if declared and isinstance(declared.spec, Endpoint) else None
 
-    def _lease(self, message: Message, destination: str) -> bool:
-        """Whether it goes out at once, because nothing holds it back and there is room."""
+    def _lease(self, message: Message, destination: str) -> LeaseGrant | None:
+        """The grant under which it goes out at once, because nothing holds it back and there is room."""
         if message.endpoint is not None and is_held(self._catalog(message.namespace).endpoint(message.endpoint)):
-            return False
+            return None
         flow = effective_key(message.flow_control.key if message.flow_control else None, message.endpoint)
         if flow is not None and not self._may_start(message, flow):
-            return False
+            return None
         if not self._room.take(destination, len(message.body)):
             self._passed.add((message.namespace, flow or ""))
-            return False
+            return None
         gated = flow is not None and self._tx.starts.start(message.namespace, flow, message.created_at)
         self.leased.append(Leased(message, 0, 1, destination, self._endpoint(message), gated))
-        return True
+        return self._room.grant
 
     def _may_start(self, message: Message, flow: str) -> bool:
         """Whether its flow control lets it start: not before those who wait already."""
@@ -196,6 +200,11 @@ class Intake:
     def _somebody_waits(self, namespace: str, flow: str, now: datetime) -> bool:
         sql = FLOW_CONTROL["somebody_waits"]
         return self._tx.row(sql, namespace=namespace, key=flow, now=to_ms(now)) is not None
+
+
+@lru_cache(maxsize=4096)
+def _destination(namespace: str, url: str | None, endpoint: str | None) -> str:
+    return f"{namespace}/{lane_of(url, endpoint)}"
 
 
 def accept(

@@ -12,7 +12,7 @@ from angarium.domain.instants import from_ms, to_ms
 from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
 from angarium.store import queues
 from angarium.store.intake import SQL
-from angarium.store.journal import log_row
+from angarium.store.journal import log_row, write_log
 from angarium.store.places import SQL as QUEUES
 from angarium.store.room import Room
 from angarium.store.rows import endpoint_of, message_of
@@ -123,7 +123,7 @@ def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetim
         url = url_now(message.url, endpoint, message.endpoint)
         log.append(log_row(message.namespace, row["seq"], to_ms(now), LogState.ACTIVE, url))
         tx.touch_lane(row["lane"])
-    tx.insert(SQL["insert_log"], log)
+    write_log(tx, log)
     return leased
 
 
@@ -131,17 +131,18 @@ def fence_of(leased: Leased) -> tuple[str, int]:
     return leased.message.id, leased.lease
 
 
-def fenced(tx: Transaction, leased: Iterable[Leased], statement: str = "held_by_lease") -> dict[tuple[str, int], Row]:
+def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[tuple[str, int], Row]:
     """The rows of those leases that are still in force, by `fence_of`."""
-    rows = tx.rows(SQL[statement], json_array(map(fence_of, leased)))
+    rows = tx.objects(SQL["held_by_lease"], json_array(map(fence_of, leased)))
     return {(row["id"], row["lease"]): row for row in rows}
 
 
 def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[Leased | None]:
-    held = fenced(tx, leased, "bound_now")
+    rows = tx.rows(SQL["bound_now"], json_array(map(fence_of, leased)))
+    held = {(row["id"], row["lease"]): row for row in rows}
     tx.run(SQL["renew"], until=until, seqs=json_array(row["seq"] for row in held.values()))
-    rows = [held.get(fence_of(item)) for item in leased]
-    return [replace(item, endpoint=endpoint_of(row)) if row else None for item, row in zip(leased, rows, strict=True)]
+    found = [held.get(fence_of(item)) for item in leased]
+    return [replace(item, endpoint=endpoint_of(row)) if row else None for item, row in zip(leased, found, strict=True)]
 
 
 def release(tx: Transaction, leased: Sequence[Leased]) -> None:

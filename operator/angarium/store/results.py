@@ -9,7 +9,7 @@ from angarium.domain.instants import due_to_ms, to_ms
 from angarium.domain.messages import Attempt, LogState, MessageState, Outcome, Result
 from angarium.store.callbacks import Callbacks
 from angarium.store.intake import SQL, Terms
-from angarium.store.journal import LogRow, error_row, log_row
+from angarium.store.journal import LogRow, error_row, log_row, write_log
 from angarium.store.leases import fence_of, fenced
 from angarium.store.letters import Letters
 from angarium.store.rows import attempt_row
@@ -64,10 +64,11 @@ class _Ledger:
 
     def store(self) -> None:
         tx = self._tx
-        tx.run(SQL["forget_activity"], json_array(self._postponed))
+        if self._postponed:
+            tx.run(SQL["forget_activity"], json_array(self._postponed))
         tx.run(SQL["change"], json_array(self._changes))
         tx.insert(SQL["insert_attempt"], self._attempts)
-        tx.insert(SQL["insert_log"], self._log)
+        write_log(tx, self._log)
         self._letters.store()
         for delivery in self._deliveries.values():
             tx.run(SQL["note_delivery"], **delivery)

@@ -56,6 +56,7 @@ class _Extras(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _NO_EXTRAS = _Extras()
 _NOTHING = (None, None, None, None)
+_PLAIN = (None,) * 11
 _EXTRAS = msgspec.json.Decoder(_Extras)
 
 
@@ -114,7 +115,7 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
         encode(message.labels).decode() if message.labels else None,
         message.caller_ip,
         message.method,
-        encode(message.headers),
+        _headers_row(message.headers),
         message.timeout // MILLISECOND,
         message.max_retries,
         message.retry_delay,
@@ -125,6 +126,50 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
         message.source,
         _extras_row(message),
     ]
+
+
+def is_plain(message: Message) -> bool:
+    """Whether the message, to a URL, has no more than what every message has: `plain_row` is all there is of it."""
+    return (
+        not message.labels
+        and (
+            message.endpoint,
+            message.topic,
+            message.endpoint_name,
+            message.schedule,
+            message.queue,
+            message.flow_control,
+            message.callback,
+            message.failure_callback,
+            message.redaction,
+            message.source,
+            message.retry_delay,
+        )
+        == _PLAIN
+    )
+
+
+def plain_row(seq: int, message: Message, lane: str) -> tuple[Any, ...]:
+    """As `message_row`, for a plain message."""
+    return (
+        seq,
+        message.id,
+        message.namespace,
+        lane,
+        message.url,
+        message.caller_ip,
+        message.method,
+        _headers_row(message.headers),
+        message.timeout // MILLISECOND,
+        message.max_retries,
+        to_ms(message.created_at),
+        to_ms(message.not_before),
+    )
+
+
+@lru_cache(maxsize=256)
+def _headers_row(headers: tuple[Header, ...]) -> bytes:
+    return encode(headers)
 
 
 def _extras_row(message: Message) -> bytes | None:

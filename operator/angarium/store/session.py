@@ -2,12 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 
-_CHUNKS = (64, 16, 4, 1)
+_MOST_ROWS = 64
+
+_OBJECTS = msgspec.json.Decoder(list[dict[str, Any]])
 
 Row = sqlite3.Row
 
@@ -30,6 +33,11 @@ class Session:
         row: Row | None = self.connection.execute(sql, named or params).fetchone()
         return row
 
+    def objects(self, sql: str, *params: Any) -> list[Row]:
+        """What a statement has in its one row, a JSON array of objects, which read like rows: many in a single step."""
+        row = self.row(sql, *params)
+        return cast(list[Row], _OBJECTS.decode(row[0])) if row else []
+
     def stream(self, sql: str, *params: Any, **named: Any) -> Iterator[Row]:
         """Rows one by one; the statement stays open until the last one is taken or the iterator is dropped."""
         return iter(self.connection.execute(sql, named or params))
@@ -47,10 +55,12 @@ class WritingSession(Session):
 
         Python gives up its lock at each step and may wait long to get it back, so steps are dear, not rows.
         """
-        head, values = sql.rsplit("VALUES", 1)
-        start = 0
-        for size in _CHUNKS:
-            many = f"{head}VALUES{','.join([values] * size)}"
-            while len(rows) - start >= size:
-                self.connection.execute(many, tuple(chain.from_iterable(rows[start : start + size])))
-                start += size
+        for start in range(0, len(rows), _MOST_ROWS):
+            some = rows[start : start + _MOST_ROWS]
+            self.connection.execute(_many(sql, len(some)), tuple(chain.from_iterable(some)))
+
+
+@lru_cache(maxsize=1024)
+def _many(sql: str, rows: int) -> str:
+    head, values = sql.rsplit("VALUES", 1)
+    return f"{head}VALUES{','.join([values] * rows)}"

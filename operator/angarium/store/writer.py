@@ -1,4 +1,4 @@
-"""The one thread that writes. What waits is committed together (group commit), each operation in a savepoint."""
+"""The one thread that writes. What waits is committed together (group commit); what fails is undone alone."""
 
 import contextlib
 import queue
@@ -16,6 +16,8 @@ from angarium.store.transaction import Transaction
 
 T = TypeVar("T")
 _MOST_PER_COMMIT = 500
+_BEGIN = "BEGIN IMMEDIATE"
+_RELEASE = "RELEASE operation"
 CLOSED = "the store is closed"
 
 
@@ -38,26 +40,34 @@ class _Entry(Generic[T]):
         self.future.set_result(self.result)
 
 
-class _Savepoint:
-    """Undoes one operation that raises and keeps what it raised for its caller, so that others are not hurt."""
+class _Guard:
+    """Undoes one operation that raises and keeps what it raised for its caller, so that others are not hurt.
 
-    def __init__(self, connection: sqlite3.Connection, entry: _Entry[Any]) -> None:
+    The first of a transaction needs no savepoint, since nothing was done before it: each statement costs a hand-over
+    of the interpreter's lock.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, entry: _Entry[Any], *, first: bool) -> None:
         self._connection = connection
         self._entry = entry
+        self._undo = ("ROLLBACK", _BEGIN) if first else ("ROLLBACK TO operation", _RELEASE)
+        self._first = first
 
     def __enter__(self) -> None:
-        self._connection.execute("SAVEPOINT operation")
+        if not self._first:
+            self._connection.execute("SAVEPOINT operation")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if error is None:
-            self._connection.execute("RELEASE operation")
+            if not self._first:
+                self._connection.execute(_RELEASE)
             return True
         if not self._connection.in_transaction:
             return False  # SQLite gave up the whole transaction: it is lost for everyone in it
-        self._connection.execute("ROLLBACK TO operation")
-        self._connection.execute("RELEASE operation")
+        for statement in self._undo:
+            self._connection.execute(statement)
         self._entry.error = translated(error) if isinstance(error, sqlite3.Error) else error
         return True
 
@@ -124,9 +134,9 @@ class Writer:
 
     def _carry_out(self, batch: list[_Entry[Any]]) -> None:
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(_BEGIN)
             for entry in batch:
-                with _Savepoint(self._connection, entry):
+                with _Guard(self._connection, entry, first=entry is batch[0]):
                     transaction = Transaction(self._connection)
                     entry.result = entry.operation(transaction)
                     transaction.settle()

@@ -56,10 +56,10 @@ async def test_a_message_is_retried_signed_and_delivered(store: Store) -> None:
         ("User-Agent", "Upstash-QStash"),
         ("Content-Type", "application/json"),
         ("X-Team", "pay"),
-        ("Upstash-Signature", third.header("Upstash-Signature")),
         ("Upstash-Message-Id", message.id),
         ("Upstash-Retried", "2"),
         ("Upstash-Caller-Ip", "10.1.2.3"),
+        ("Upstash-Signature", third.header("Upstash-Signature")),
         ("Content-Length", "7"),
     )
     view = await store.message("shop", message.id, clock.now())

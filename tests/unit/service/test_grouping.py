@@ -10,9 +10,10 @@ from angarium.service.grouping import Group
 
 
 class Flushes:
-    """A flush that doubles numbers, and stands still while `gate` is closed."""
+    """A flush that doubles numbers, and stands still while `gate` is closed. At most `abreast` may run at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, abreast: int = 2) -> None:
+        self.abreast = abreast
         self.batches: list[list[int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
@@ -20,7 +21,7 @@ class Flushes:
 
     async def __call__(self, items: Sequence[int]) -> Sequence[int | AngariumError]:
         self.at_once += 1
-        assert self.at_once == 1
+        assert self.at_once <= self.abreast
         self.batches.append(list(items))
         await self.gate.wait()
         self.at_once -= 1
@@ -41,18 +42,22 @@ async def test_those_who_come_in_one_turn_share_a_flush() -> None:
     assert flushes.batches == [[0, 1, 2, 3]]
 
 
-async def test_a_busy_group_gathers_what_comes_meanwhile() -> None:
-    flushes = Flushes()
-    group: Group[int, int] = Group(flushes, most=10)
+@pytest.mark.parametrize("abreast", [1, 2, 3])
+async def test_a_busy_group_gathers_what_comes_meanwhile(abreast: int) -> None:
+    flushes = Flushes(abreast)
+    group: Group[int, int] = Group(flushes, most=10, abreast=abreast)
     flushes.gate.clear()
-    first = asyncio.create_task(group.put(1))
+    first = []
+    for n in range(abreast):
+        first.append(asyncio.create_task(group.put(n)))
+        await settle()
+    later = [asyncio.create_task(group.put(n)) for n in (7, 8)]
     await settle()
-    later = [asyncio.create_task(group.put(n)) for n in (2, 3)]
-    await settle()
-    assert flushes.batches == [[1]]
+    under_way = [[n] for n in range(abreast)]
+    assert flushes.batches == under_way
     flushes.gate.set()
-    assert [await first, *await asyncio.gather(*later)] == [2, 4, 6]
-    assert flushes.batches == [[1], [2, 3]]
+    assert await asyncio.gather(*first, *later) == [*(n * 2 for n in range(abreast)), 14, 16]
+    assert flushes.batches == [*under_way, [7, 8]]
 
 
 async def test_a_flush_takes_at_most_so_many() -> None:
@@ -85,8 +90,8 @@ async def test_too_few_answers_are_an_error_not_a_hang() -> None:
 
 
 async def test_a_cancelled_caller_takes_its_item_back_and_harms_nobody() -> None:
-    flushes = Flushes()
-    group: Group[int, int] = Group(flushes, most=10)
+    flushes = Flushes(1)
+    group: Group[int, int] = Group(flushes, most=10, abreast=1)
     flushes.gate.clear()
     callers = [asyncio.create_task(group.put(n)) for n in (1, 2)]
     await settle()

@@ -6,7 +6,14 @@ INSERT INTO messages (
     seq, id, namespace, lane, url, endpoint, endpoint_name, topic, schedule, run, labels, caller_ip, method, headers,
     timeout_ms, max_retries, retry_delay, created_ms, not_before_ms, queue, flow, source, extras,
     state, retried, due_ms, lease, owner, lease_until, queued, joined_ms
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_plain
+-- A message that has no more than what every message has.
+INSERT INTO messages (
+    seq, id, namespace, lane, url, caller_ip, method, headers, timeout_ms, max_retries, created_ms, not_before_ms,
+    state, retried, due_ms, lease, owner, lease_until
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?);
 
 -- name: insert_body
 INSERT INTO bodies (message, body) VALUES (?, ?);
@@ -15,6 +22,10 @@ INSERT INTO bodies (message, body) VALUES (?, ?);
 INSERT INTO log (
     namespace, time_ms, state, message, url, error, next_ms, response_status, response_headers, response_body
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: insert_step
+-- An entry that only says that a state was reached.
+INSERT INTO log (namespace, time_ms, state, message, url, error) VALUES (?, ?, ?, ?, ?, '');
 
 -- name: insert_attempt
 INSERT OR REPLACE INTO attempts (message, number, time_ms, duration_us, status, error) VALUES (?, ?, ?, ?, ?, ?);
@@ -81,8 +92,11 @@ UPDATE messages SET state = iif(retried > 0, 'Retrying', 'Waiting'), owner = NUL
 WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: held_by_lease
--- Rows of the parameter: [id, lease].
-SELECT m.id, m.lease, m.seq, m.namespace, m.run, m.lane, m.queue, m.queued, m.flow, m.endpoint, m.state, m.source
+-- Rows of the parameter: [id, lease]. One row, an array of objects.
+SELECT json_group_array(json_object(
+    'id', m.id, 'lease', m.lease, 'seq', m.seq, 'namespace', m.namespace, 'run', m.run, 'lane', m.lane,
+    'queue', m.queue, 'queued', m.queued, 'flow', m.flow, 'endpoint', m.endpoint, 'state', m.state, 'source', m.source
+))
 FROM json_each(?) AS given
 CROSS JOIN messages AS m ON m.id = given.value ->> 0
 WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';

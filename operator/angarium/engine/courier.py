@@ -1,0 +1,97 @@
+"""The courier: a process of its own that signs and sends what it is ordered to, and reports what became of it.
+
+Run by `CourierSender` as `python -m angarium.engine.courier DESCRIPTOR TERMS`. It knows neither store nor messages, and
+ends at once when the other end of its socket does: without a program that waits for reports nothing is to be sent.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+import traceback
+from typing import cast
+
+from angarium.domain.errors import SendError
+from angarium.domain.ports import Sender
+
+from .frames import Frames, Order, Report, Terms, frame
+from .loops import run, settle_memory
+from .sender import AiohttpSender
+
+BEAT_S = 5.0
+"""Seconds between two reports that say no more than that the courier turns."""
+
+
+class Courier(asyncio.Protocol):
+    """The courier's end of the socket. Reports that are ready in the same turn of the loop go in one frame."""
+
+    def __init__(self, sender: Sender) -> None:
+        self._sender = sender
+        self._loop = asyncio.get_running_loop()
+        self._frames = Frames(Order)
+        self._reports: list[Report] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.WriteTransport, transport)  # libuv's is one, but says so nowhere
+        self._beat()
+
+    def data_received(self, data: bytes) -> None:
+        for orders in self._frames.feed(data):
+            for order in orders:
+                task = self._loop.create_task(self._carry(order))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        os._exit(0)
+
+    async def _carry(self, order: Order) -> None:
+        self._report(await carried(self._sender, order))
+
+    def _report(self, report: Report) -> None:
+        self._reports.append(report)
+        if len(self._reports) == 1:
+            self._loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        assert self._transport is not None
+        self._transport.write(frame(self._reports))
+        self._reports.clear()
+
+    def _beat(self) -> None:
+        self._report(Report(0))
+        self._loop.call_later(BEAT_S, self._beat)
+
+
+async def carried(sender: Sender, order: Order) -> Report:
+    """The report on one order. Never raises: a defect is reported too."""
+    try:
+        response = await sender.send(order.request())
+    except SendError as error:
+        return Report(order.number, reason=error.reason, error=str(error))
+    except Exception:  # noqa: BLE001  one order that cannot be handled must not stop the others
+        return Report(order.number, defect=traceback.format_exc())
+    return Report(order.number, response.status, response.headers, response.body)
+
+
+async def _serve(descriptor: int, terms: Terms) -> None:
+    courier = Courier(AiohttpSender(terms.policy(), terms.max_response))
+    loop = asyncio.get_running_loop()
+    await loop.create_unix_connection(lambda: courier, sock=socket.socket(fileno=descriptor))
+    settle_memory()
+    await asyncio.Event().wait()
+
+
+def main() -> None:
+    descriptor, terms = sys.argv[1:]
+    # A terminal's Ctrl-C goes to every process; when to end is for the other end of the socket to say.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    run(_serve(int(descriptor), Terms.read(terms)))
+
+
+if __name__ == "__main__":
+    main()

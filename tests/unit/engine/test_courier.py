@@ -1,0 +1,189 @@
+"""A courier is a real process: what it sends, what it reports, what becomes of both when it or its program is gone."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from ipaddress import ip_network
+
+import pytest
+from tests.support.fakes import KEYS
+from tests.support.programs import free_port
+from tests.support.receiver import Answer, Receiver
+from tests.support.waiting import until
+
+from angarium.domain.addresses import AddressPolicy
+from angarium.domain.errors import SenderLost, SendError
+from angarium.domain.messages import Response
+from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.engine.courier import carried
+from angarium.engine.courier_sender import CourierSender
+from angarium.engine.frames import Frames, Order, Report, Terms, frame
+from angarium.engine.supervisor import Pulse
+
+LOOPBACK = AddressPolicy(allow=(ip_network("127.0.0.1/32"),))
+
+
+def request(url: str, body: bytes = b"x", timeout_s: float = 10, key: str | None = None) -> OutgoingRequest:
+    headers = (("User-Agent", "t"), ("X-Name", "grüße"))
+    return OutgoingRequest("POST", url, headers, body, timedelta(seconds=timeout_s), signing_key=key)
+
+
+@asynccontextmanager
+async def courier(policy: AddressPolicy = LOOPBACK, most: int = 1000) -> AsyncIterator[CourierSender]:
+    sender = CourierSender(policy, most)
+    running = asyncio.create_task(sender.run(Pulse()))
+    try:
+        yield sender
+    finally:
+        await sender.close()
+        await asyncio.wait([running])
+
+
+@pytest.fixture
+def receiver() -> object:
+    with Receiver() as running:
+        yield running
+
+
+class TestSending:
+    async def test_a_request_goes_out_as_it_is_and_its_answer_comes_back(self, receiver: Receiver) -> None:
+        body = bytes(range(256)) * 2000
+        receiver.answer("/a", Answer(201, (("X-Two", "1"), ("X-Two", "2")), b"made"))
+        async with courier() as sender:
+            response = await sender.send(request(receiver.url("/a?b=%2f&c"), body, key=KEYS.current))
+        (received,) = receiver.wait_for(1)
+        assert (received.target, received.body) == ("/a?b=%2f&c", body)
+        assert received.header("X-Name") == "grüße" and received.header("Upstash-Signature")
+        assert (response.status, response.body) == (201, b"made")
+        assert [value for name, value in response.headers if name == "X-Two"] == ["1", "2"]
+
+    async def test_many_at_once_each_get_their_own_answer(self, receiver: Receiver) -> None:
+        for number in range(50):
+            receiver.answer(f"/{number}", Answer(200, body=str(number).encode()))
+        async with courier() as sender:
+            answers = await asyncio.gather(*(sender.send(request(receiver.url(f"/{n}"))) for n in range(50)))
+        assert [answer.body for answer in answers] == [str(number).encode() for number in range(50)]
+
+    async def test_its_policy_and_limits_are_those_it_was_given(self, receiver: Receiver) -> None:
+        receiver.answer("/", Answer(200, body=b"y" * 5000))
+        async with courier(most=100) as sender:
+            assert (await sender.send(request(receiver.url("/")))).body == b"y" * 100
+        async with courier(AddressPolicy()) as sender:
+            with pytest.raises(SendError) as caught:
+                await sender.send(request(receiver.url("/")))
+        assert caught.value.reason == "AddressNotAllowed"
+
+    async def test_what_fails_is_told_with_its_reason(self) -> None:
+        async with courier() as sender:
+            with pytest.raises(SendError) as caught:
+                await sender.send(request(f"http://127.0.0.1:{free_port()}/"))
+        assert caught.value.reason == "ConnectionRefused"
+
+    async def test_a_defect_is_reported_with_its_traceback(self) -> None:
+        class Broken:
+            async def send(self, request: OutgoingRequest) -> Response:
+                raise ZeroDivisionError("a bug")
+
+            async def close(self) -> None: ...
+
+        report = await carried(Broken(), Order.of(7, request("http://dest.test/")))
+        assert report.number == 7 and "ZeroDivisionError: a bug" in report.defect
+
+
+class TestLife:
+    async def test_requests_wait_until_there_is_a_courier(self, receiver: Receiver) -> None:
+        sender = CourierSender(LOOPBACK, 1000)
+        early = asyncio.create_task(sender.send(request(receiver.url("/"))))
+        running = asyncio.create_task(sender.run(Pulse()))
+        assert (await early).status == 200
+        await sender.close()
+        await running
+
+    async def test_it_beats(self) -> None:
+        now = 0.0
+        pulse = Pulse(lambda: now)
+        sender = CourierSender(LOOPBACK, 1000)
+        now = 5.0
+        running = asyncio.create_task(sender.run(pulse))
+        await until(lambda: pulse.age(now) == 0)
+        await sender.close()
+        await running
+
+    async def test_what_is_on_its_way_when_it_dies_is_lost_and_the_next_one_goes_on(self, receiver: Receiver) -> None:
+        receiver.answer("/slow", Answer(ending="hang"))
+        sender = CourierSender(LOOPBACK, 1000)
+        running = asyncio.create_task(sender.run(Pulse()))
+        slow = asyncio.create_task(sender.send(request(receiver.url("/slow"), timeout_s=100)))
+        await until(lambda: receiver.count() == 1)
+        (child,) = children()
+        os.kill(child, signal.SIGKILL)
+        with pytest.raises(SenderLost):
+            await slow
+        with pytest.raises(SenderLost, match="code -9"):
+            await running
+        again = asyncio.create_task(sender.run(Pulse()))
+        assert (await sender.send(request(receiver.url("/")))).status == 200
+        await sender.close()
+        await again
+
+    async def test_it_heeds_no_signal_of_a_terminal_and_ends_with_its_socket(self, receiver: Receiver) -> None:
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/")))
+            (child,) = children()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                os.kill(child, number)
+            assert (await sender.send(request(receiver.url("/")))).status == 200
+        assert not children()
+
+    async def test_it_may_be_closed_before_it_has_begun(self) -> None:
+        async with courier():
+            pass
+        assert not children()
+
+    async def test_a_caller_who_gives_up_hurts_nobody(self, receiver: Receiver) -> None:
+        receiver.answer("/slow", Answer(200, delay_s=0.2))
+        async with courier() as sender:
+            slow = asyncio.create_task(sender.send(request(receiver.url("/slow"))))
+            await until(lambda: receiver.count() == 1)
+            slow.cancel()
+            assert (await sender.send(request(receiver.url("/slow")))).status == 200
+
+
+class TestFrames:
+    def test_they_are_put_together_from_any_pieces(self) -> None:
+        orders = [Order.of(n, request("http://dest.test/", bytes([n]) * n)) for n in range(1, 40)]
+        wire = frame(orders[:1]) + frame(orders[1:]) + frame([])
+        for size in (1, 3, 7, 1000, len(wire)):
+            frames = Frames(Order)
+            pieces = [wire[start : start + size] for start in range(0, len(wire), size)]
+            found = [list(content) for piece in pieces for content in frames.feed(piece)]
+            assert found == [orders[:1], orders[1:], []]
+
+    def test_everything_of_an_order_arrives(self) -> None:
+        tls = TlsMaterial(b"CA", b"CERT", b"KEY", "billing.internal")
+        headers, timeout = (("A", "1"),), timedelta(seconds=1.5)
+        given = OutgoingRequest("PUT", "https://d.test/", headers, b"\0\xff", timeout, tls, "sig_1")
+        ((order,),) = Frames(Order).feed(frame([Order.of(1, given)]))
+        assert order.request() == given
+
+    def test_everything_of_a_report_arrives(self) -> None:
+        given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "")
+        ((report,),) = Frames(Report).feed(frame([given]))
+        assert report == given
+
+    def test_a_policy_arrives_as_it_was(self) -> None:
+        policy = AddressPolicy((ip_network("127.0.0.1/32"),), False, (ip_network("10.0.0.1/32"), ip_network("::1/128")))
+        terms = Terms.read(Terms.of(policy, 17).text())
+        assert (terms.policy(), terms.max_response) == (policy, 17)
+
+
+def children() -> list[int]:
+    """Processes that this one has started and that have not ended."""
+    found = []
+    for thread in os.listdir("/proc/self/task"):
+        with open(f"/proc/self/task/{thread}/children") as file:
+            found += map(int, file.read().split())
+    return found
