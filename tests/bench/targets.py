@@ -1,0 +1,74 @@
+"""What each figure of `make bench` is called, what it must reach and aims for, and what others reach.
+
+Targets and the others' figures: DESIGN 7, measured on this kind of machine (2 cores, load generator and receiver on it
+too, 64 keep-alive connections, 256 bytes of JSON).
+"""
+
+from dataclasses import dataclass
+
+OTHERS = ("Svix 1.100", "Outpost 1.2", "Convoy 26.7")
+REACHED, AIM_REACHED, NOT_REACHED = "reached", "aim reached", "NOT reached"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """`must` and `aim` bound the median from below, or from above where `less` is better; without them it only informs.
+
+    `others` stand in the order of OTHERS.
+    """
+
+    key: str
+    text: str
+    unit: str
+    must: float | None = None
+    aim: float | None = None
+    less: bool = False
+    digits: int = 0
+    others: tuple[str, ...] = ()
+
+    def verdict(self, value: float) -> str:
+        """How this value stands to the targets; empty without any."""
+        if self.must is None:
+            return ""
+        if self.aim is not None and self._holds(value, self.aim):
+            return AIM_REACHED
+        return REACHED if self._holds(value, self.must) else NOT_REACHED
+
+    def _holds(self, value: float, limit: float) -> bool:
+        return value <= limit if self.less else value >= limit
+
+
+ROWS = (
+    Row("sustained.bare", "bare loop: receive and send, nothing between", "/s"),
+    Row(
+        "sustained.rate",
+        "publish → delivered, sustained",
+        "/s",
+        must=5000,
+        aim=8000,
+        others=("1,100–1,336", "1,664–2,182", "234–321"),
+    ),
+    Row("sustained.share", "the same as a share of the bare loop", "%", must=70, aim=110),
+    Row(
+        "sustained.cpu",
+        "CPU per message, all processes",
+        "ms",
+        must=0.4,
+        aim=0.25,
+        less=True,
+        digits=3,
+        others=("1.3–1.6", "0.8–1.0", "5.5–7.4"),
+    ),
+    Row(
+        "sustained.memory",
+        "memory at most, all processes (PSS)",
+        "MiB",
+        must=150,
+        aim=120,
+        less=True,
+        others=("about 450", "about 800", "about 1,200"),
+    ),
+    Row("sustained.rss", "the same, shared pages counted in each process (RSS)", "MiB"),
+    Row("sustained.answer_p50", "publish → 2xx under that load, p50", "ms", digits=1),
+    Row("sustained.answer_p99", "publish → 2xx under that load, p99", "ms", digits=1),
+)
