@@ -18,11 +18,17 @@ from tests.bench.figures import as_json, markdown_table, text_table
 from tests.bench.load import WRK
 from tests.bench.processes import BenchError
 from tests.bench.rig import Rig
-from tests.bench.scenarios import sustained
+from tests.bench.scenarios import backlog, fanout, flow_control, latency, queues, schedules, sustained
 from tests.bench.sink import NGINX
 
 SCENARIOS: dict[str, Callable[[Rig], None]] = {
     "sustained": sustained.run,
+    "latency": latency.run,
+    "fanout": fanout.run,
+    "queues": queues.run,
+    "flow-control": flow_control.run,
+    "schedules": schedules.run,
+    "backlog": backlog.run,
 }
 RESULT = Path("build/bench.json")
 UNUSABLE = 2
@@ -55,6 +61,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; all by default")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=8, help="how long wrk publishes in each round")
+    parser.add_argument("--waiting", type=int, default=1_000_000, help="how many messages wait in `backlog`")
     parser.add_argument("--folder", type=Path, help="where the database files go: a disk, not a file system in memory")
     parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it, too")
     given = parser.parse_args()
@@ -71,7 +78,7 @@ def main() -> int:
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.folder) as folder:
-        rig = Rig(Path(folder), given.rounds, given.seconds)
+        rig = Rig(Path(folder), given.rounds, given.seconds, given.waiting)
         failed = ""
         for name in given.scenarios or SCENARIOS:
             try:

@@ -19,13 +19,16 @@ BODY = b'{"padding": "' + b"x" * 241 + b'"}'
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk saw. `began`: monotonic time of its start; `accepted`: answers with 2xx; times of answers in ms."""
+    """What was published. `began`: monotonic time; `accepted`: messages that have to arrive.
+
+    Only wrk's load has how many `seconds` it lasted, and how long answers took.
+    """
 
     began: float
     accepted: int
-    seconds: float
-    p50_ms: float
-    p99_ms: float
+    seconds: float = 0.0
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
 
 
 def publish(port: int, target: str, seconds: float, headers: Mapping[str, str], connections: int = CONNECTIONS) -> Load:

@@ -30,11 +30,15 @@ class Delivered:
 
 
 class Rig:
-    """`folder` holds one folder per measurement; `figures` has the values of all rounds by row."""
+    """`folder` holds one folder per measurement; `figures` has the values of all rounds by row.
 
-    def __init__(self, folder: Path, rounds: int, seconds: float) -> None:
+    `seconds`: how long wrk publishes in a round; `waiting`: how many messages a backlog has.
+    """
+
+    def __init__(self, folder: Path, rounds: int, seconds: float, waiting: int) -> None:
         self.rounds = rounds
         self.seconds = seconds
+        self.waiting = waiting
         self.figures: dict[str, list[float]] = defaultdict(list)
         self._folder = folder
         self._numbers = itertools.count(1)
@@ -58,7 +62,7 @@ class Rig:
     def bare(self) -> Delivered:
         """One round of the bare loop."""
         folder = self.fresh()
-        with Sink(folder) as sink, Bare(folder, sink) as bare:
+        with Sink(folder) as sink, Bare(folder, sink.url()) as bare:
             return delivered(bare.pid, sink, lambda: bare.publish(self.seconds))
 
     def sustained(self, server: Server, sink: Sink) -> Delivered:
@@ -69,7 +73,7 @@ class Rig:
 
 
 def delivered(pid: int, sink: Sink, publish: Callable[[], Load]) -> Delivered:
-    """Load, and wait until all that wrk saw accepted is at the sink."""
+    """Load, and wait until all that was accepted is at the sink."""
     before, cpu_before = sink.count(), cpu_s(pid)
     with Peak(pid) as peak:
         load = publish()

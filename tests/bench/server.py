@@ -12,8 +12,7 @@ from typing import Self
 
 from tests.bench import load
 from tests.bench.load import Load
-from tests.bench.processes import await_listening
-from tests.bench.sink import Sink
+from tests.bench.processes import BenchError, await_listening
 from tests.support.alone import TOKEN, admit, kubeconfig_of
 from tests.support.angarium import Angarium
 from tests.support.programs import Program, free_port
@@ -54,8 +53,12 @@ class Server:
         return self.angarium.port
 
     def start(self) -> None:
+        """Raises BenchError unless it becomes ready."""
         self.angarium.program.start()
-        self.angarium.wait_until(self.ready, "ready", READY_S)
+        try:
+            self.angarium.wait_until(self.ready, "ready", READY_S)
+        except AssertionError as error:
+            raise BenchError(str(error)) from error
 
     def stop(self) -> None:
         self.angarium.stop()
@@ -84,11 +87,11 @@ class Server:
 
 
 class Bare:
-    """`with Bare(folder, sink) as bare: …`: the bare loop, which sends everything to this sink."""
+    """`with Bare(folder, sink.url()) as bare: …`: the bare loop, which sends everything there."""
 
-    def __init__(self, folder: Path, sink: Sink) -> None:
+    def __init__(self, folder: Path, url: str) -> None:
         self.port = free_port()
-        argv = [sys.executable, "-m", "tests.bench.bare", str(self.port), sink.url()]
+        argv = [sys.executable, "-m", "tests.bench.bare", str(self.port), url]
         self._program = Program(argv, folder / "bare.log")
 
     @property
