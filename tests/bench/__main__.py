@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import as_json, markdown_table, text_table
-from tests.bench.load import WRK
 from tests.bench.processes import BenchError
 from tests.bench.rig import Rig
 from tests.bench.scenarios import backlog, fanout, flow_control, latency, queues, schedules, sustained
-from tests.bench.sink import NGINX
+from tests.bench.tools import MISSING
 
 SCENARIOS: dict[str, Callable[[Rig], None]] = {
     "sustained": sustained.run,
@@ -32,11 +31,6 @@ SCENARIOS: dict[str, Callable[[Rig], None]] = {
 }
 RESULT = Path("build/bench.json")
 UNUSABLE = 2
-
-
-def missing() -> list[str]:
-    """The Debian packages that are not there."""
-    return [package for package, program in (("wrk", WRK), ("nginx-light", NGINX)) if program is None]
 
 
 def machine() -> dict[str, Any]:
@@ -72,8 +66,8 @@ def options() -> argparse.Namespace:
 
 def main() -> int:
     given = options()
-    if packages := missing():
-        print(f"make bench needs what is not here: apt-get install {' '.join(packages)}", file=sys.stderr)
+    if MISSING:
+        print(MISSING, file=sys.stderr)
         return UNUSABLE
     about = machine()
     print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)

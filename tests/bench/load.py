@@ -1,7 +1,6 @@
 """wrk, the load generator: keep-alive connections that each publish the next message when the last is answered."""
 
 import json
-import shutil
 import subprocess
 import time
 from collections.abc import Mapping
@@ -9,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.bench.processes import BenchError
+from tests.bench.tools import WRK
 
-WRK = shutil.which("wrk")
 SCRIPT = Path(__file__).with_name("load.lua")
 MARK = "FIGURES "
 CONNECTIONS = 64
@@ -34,11 +33,14 @@ class Load:
 def publish(port: int, target: str, seconds: float, headers: Mapping[str, str], connections: int = CONNECTIONS) -> Load:
     """Load for so long. Raises BenchError unless everything was answered with 2xx."""
     given = [part for pair in headers.items() for part in pair]
-    arguments = [f"-t1 -c{connections} -d{max(1, round(seconds))}s --timeout 30s".split(), ["-s", str(SCRIPT)]]
-    argv = [WRK or "wrk", *arguments[0], *arguments[1], f"http://127.0.0.1:{port}/", "--"]
+    argv = [WRK or "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", SCRIPT]
     began = time.monotonic()
     done = subprocess.run(
-        [*argv, target, BODY.decode(), *given], capture_output=True, text=True, timeout=seconds + 60, check=False
+        [*argv, f"http://127.0.0.1:{port}/", "--", target, BODY.decode(), *given],
+        capture_output=True,
+        text=True,
+        timeout=seconds + 60,
+        check=False,
     )
     if done.returncode:
         raise BenchError(f"wrk failed: {done.stderr or done.stdout}")

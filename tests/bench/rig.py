@@ -35,7 +35,7 @@ class Rig:
     `seconds`: how long wrk publishes in a round; `waiting`: how many messages a backlog has.
     """
 
-    def __init__(self, folder: Path, rounds: int, seconds: float, waiting: int) -> None:
+    def __init__(self, folder: Path, rounds: int, seconds: float, waiting: int = 0) -> None:
         self.rounds = rounds
         self.seconds = seconds
         self.waiting = waiting

@@ -1,13 +1,12 @@
 """Where the measured messages arrive: nginx, which answers 200 and counts. The rate is taken here, not at the API."""
 
-import os
-import shutil
 import socket
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.bench.processes import BenchError, await_listening
+from tests.bench.tools import NGINX
 from tests.support.programs import Program, free_port
 
 CONFIGURATION = """
@@ -32,8 +31,6 @@ http {{
     }}
 }}
 """
-NGINX = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin")
-"""Debian puts it where only root's PATH leads."""
 STATUS = b"GET /status HTTP/1.1\r\nHost: sink\r\n\r\n"
 
 
