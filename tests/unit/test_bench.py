@@ -155,6 +155,24 @@ def test_the_cost_of_a_program_includes_what_it_started() -> None:
     assert processes.memory(program.pid) == Memory()
 
 
+def test_it_says_in_one_line_what_to_install() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench"], env={"PATH": "/nowhere"}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "apt-get install wrk" in line
+
+
+def test_an_unknown_scenario_is_named() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "sustaned"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert "sustaned" in done.stderr.splitlines()[-1]
+    assert "sustained, latency" in done.stderr.splitlines()[-1]
+
+
 def test_waiting_for_what_never_comes_ends_in_words() -> None:
     began = time.monotonic()
     with pytest.raises(BenchError, match=r"messages did not arrive within 0.02 s"):
