@@ -17,6 +17,7 @@ from tests.bench.server import Server
 from tests.bench.sink import Sink
 from tests.bench.tools import MISSING
 
+SHIPPED = "AiohttpSender"
 OTHER_SENDER = "--with-httpx"
 
 
@@ -24,9 +25,9 @@ def serve() -> None:
     """`angarium` with the other sender in the place where app makes the shipped one."""
     from angarium import app, cli
 
-    if not isinstance(getattr(app, "AiohttpSender", None), type):
-        raise BenchError("app makes no AiohttpSender any more: say here where the sender is made")
-    app.AiohttpSender = lambda policy, max_response: HttpxSender()  # type: ignore[assignment,misc]
+    if not isinstance(getattr(app, SHIPPED, None), type):
+        raise BenchError(f"app makes no {SHIPPED} any more: say here where the sender is made")
+    setattr(app, SHIPPED, lambda policy, max_response: HttpxSender())
     cli.main()
 
 

@@ -33,7 +33,16 @@ class Load:
 def publish(port: int, target: str, seconds: float, headers: Mapping[str, str], connections: int = CONNECTIONS) -> Load:
     """Load for so long. Raises BenchError unless everything was answered with 2xx."""
     given = [part for pair in headers.items() for part in pair]
-    argv = [WRK or "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", SCRIPT]
+    argv = [
+        WRK or "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{max(1, round(seconds))}s",
+        "--timeout",
+        "30s",
+        "-s",
+        str(SCRIPT),
+    ]
     began = time.monotonic()
     done = subprocess.run(
         [*argv, f"http://127.0.0.1:{port}/", "--", target, BODY.decode(), *given],

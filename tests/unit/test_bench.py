@@ -15,6 +15,7 @@ from tests.bench.processes import BenchError, Memory, Peak
 from tests.bench.scenarios import flow_control
 from tests.bench.sink import requests_in
 from tests.bench.targets import AIM_REACHED, NOT_REACHED, OTHERS, REACHED, ROWS, Row
+from tests.support.cluster import ROOT
 from tests.support.windows import most_within
 
 STATUS = (
@@ -157,7 +158,12 @@ def test_the_cost_of_a_program_includes_what_it_started() -> None:
 
 def test_it_says_in_one_line_what_to_install() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench"], env={"PATH": "/nowhere"}, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.bench"],
+        cwd=ROOT,
+        env={"PATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
@@ -166,7 +172,7 @@ def test_it_says_in_one_line_what_to_install() -> None:
 
 def test_an_unknown_scenario_is_named() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.bench", "sustaned"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tests.bench", "sustaned"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2
     assert "sustaned" in done.stderr.splitlines()[-1]
