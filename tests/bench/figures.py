@@ -1,7 +1,6 @@
-"""What is made of measured values: percentiles, medians, the table to read and the one to paste."""
+"""What is made of measured values: percentiles, the table to read and the one to paste."""
 
 import math
-import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,12 +22,12 @@ def number(value: float, digits: int) -> str:
 
 
 def measured(figures: Figures) -> list[tuple[Row, float]]:
-    """The rows that have values, with their medians, in the order of the table."""
-    return [(row, statistics.median(figures[row.key])) for row in ROWS if figures.get(row.key)]
+    """The rows that have values, with what stands for all rounds, in the order of the table."""
+    return [(row, row.figure(figures[row.key])) for row in ROWS if figures.get(row.key)]
 
 
 def cells(row: Row, value: float, rounds: Sequence[float]) -> list[str]:
-    """One line of a table: text, median, rounds, must, aim, verdict."""
+    """One line of a table: text, figure, rounds, must, aim, verdict."""
     sign = "≤ " if row.less else "≥ "
     limits = ["" if limit is None else f"{sign}{limit:,g}" for limit in (row.must, row.aim)]
     each = " ".join(number(one, row.digits) for one in rounds)
@@ -37,7 +36,7 @@ def cells(row: Row, value: float, rounds: Sequence[float]) -> list[str]:
 
 def text_table(figures: Figures) -> str:
     """For a terminal."""
-    heading = ["", "median", "rounds", "must", "aim", ""]
+    heading = ["", "figure", "rounds", "must", "aim", ""]
     lines = [heading, *(cells(row, value, figures[row.key]) for row, value in measured(figures))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
     return "\n".join(
@@ -50,8 +49,8 @@ def markdown_table(figures: Figures) -> str:
     heading = ["", *OTHERS, "Angarium", "rounds", "must reach", "aims for", "verdict"]
     lines = [heading, ["---"] * len(heading)]
     for row, value in measured(figures):
-        text, median, rounds, *rest = cells(row, value, figures[row.key])
-        lines.append([text, *(row.others or ("",) * len(OTHERS)), f"**{median}**", rounds, *rest])
+        text, figure, rounds, *rest = cells(row, value, figures[row.key])
+        lines.append([text, *(row.others or ("",) * len(OTHERS)), f"**{figure}**", rounds, *rest])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -62,7 +61,7 @@ def as_json(figures: Figures) -> list[dict[str, Any]]:
             "key": row.key,
             "text": row.text,
             "unit": row.unit,
-            "median": value,
+            "figure": value,
             "rounds": list(figures[row.key]),
             "must": row.must,
             "aim": row.aim,

@@ -1,8 +1,9 @@
 """Flow control seen from the receiver: how many arrive within a period, and how many are under way at once."""
 
+from collections.abc import Sequence
+
 import httpx
 from tests.support.receiver import Answer, Receiver
-from tests.support.windows import most_within
 
 MESSAGES = 60
 RATE = 10
@@ -12,6 +13,12 @@ def publish(client: httpx.Client, receiver: Receiver, limits: str) -> None:
     headers = {"Upstash-Flow-Control-Key": "shared", "Upstash-Flow-Control-Value": limits}
     batch = [{"destination": receiver.url(f"/{n % 3}"), "headers": headers, "body": str(n)} for n in range(MESSAGES)]
     assert all("messageId" in answer for answer in client.post("/v2/batch", json=batch).raise_for_status().json())
+
+
+def most_within(times: Sequence[float], period_s: float) -> int:
+    """The most of these times that lie in any [t, t + period)."""
+    ordered = sorted(times)
+    return max(sum(start <= time < start + period_s for time in ordered) for start in ordered)
 
 
 def test_a_rate_holds_at_the_receiver_for_every_period_however_it_slides(

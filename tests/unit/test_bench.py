@@ -16,7 +16,6 @@ from tests.bench.scenarios import flow_control
 from tests.bench.sink import requests_in
 from tests.bench.targets import AIM_REACHED, NOT_REACHED, OTHERS, REACHED, ROWS, Row
 from tests.support.cluster import ROOT
-from tests.support.windows import most_within
 
 STATUS = (
     "HTTP/1.1 200 OK\r\nServer: nginx\r\n\r\nActive connections: 66 \nserver accepts handled requests\n 67 67 40961 \n"
@@ -68,6 +67,11 @@ def test_a_verdict_knows_which_way_is_better(row: Row, value: float, verdict: st
     assert row.verdict(value) == verdict
 
 
+def test_a_limit_that_must_never_be_passed_is_judged_by_the_worst_round() -> None:
+    never = Row("never", "", "", must=100, less=True, always=True)
+    assert (never.figure([100, 140, 100]), MORE.figure([1, 9, 2]), LESS.figure([1, 9, 2])) == (140, 2, 2)
+
+
 def test_rows_are_told_apart_and_every_target_is_within_its_aim() -> None:
     assert len({row.key for row in ROWS}) == len(ROWS)
     for row in ROWS:
@@ -108,16 +112,15 @@ def test_requests_are_taken_apart_wherever_the_network_cuts_them() -> None:
     assert taken(second) == ("/b", b"", b"")
 
 
-def test_the_most_within_a_window_is_found_wherever_it_begins() -> None:
-    assert most_within([0.0, 0.9, 1.0, 1.1, 1.89, 5.0], 1.0) == 4
-    assert most_within([2.0, 1.0, 0.0], 1.0) == 1
+def test_a_window_begins_with_the_first_start_after_the_one_before() -> None:
+    assert flow_control.most_in_a_window([0.0, 0.5, 1.0, 1.1, 1.2, 1.5, 1.99, 2.0], 1.0) == 5
+    assert flow_control.most_in_a_window([3.0, 0.9, 0.0, 1.8], 1.0) == 2
 
 
 def test_the_first_window_of_a_flow_control_key_is_no_part_of_the_rate() -> None:
     times = [float(window) for window in range(3) for _ in range(len(flow_control.KEYS) * flow_control.RATE)]
     arrivals = [flow_control.Arrival(at, flow_control.KEYS[0], b"") for at in times]
     assert flow_control.sustained_rate(arrivals) == len(flow_control.KEYS) * flow_control.RATE
-    assert flow_control.most_of_a_key(arrivals) == len(flow_control.KEYS) * flow_control.RATE
 
 
 def test_the_tables_show_medians_rounds_and_verdicts() -> None:
