@@ -33,6 +33,7 @@ def run(rig: Rig) -> None:
             full.start()
             rig.add("backlog.ready", time.monotonic() - began)
             idle_with = memory(full.pid).pss
+            all_wait(full, rig.waiting)
         finally:
             full.stop()
         rig.add("backlog.publish", rate(with_them) / rate(without) * 100)
@@ -48,6 +49,13 @@ def fill(database: Path, count: int) -> None:
     if done.returncode:
         raise BenchError(f"the database could not be filled: {done.stderr}")
     print(f"  {count:,} messages stored: {done.stdout.strip()}", flush=True)
+
+
+def all_wait(server: Server, count: int) -> None:
+    """Raises BenchError unless the backlog is what it is said to be."""
+    waiting = round(server.angarium.metric("angarium_messages_waiting"))
+    if waiting != count:
+        raise BenchError(f"{waiting:,} messages wait, not {count:,}")
 
 
 def measured(rig: Rig, server: Server) -> tuple[Delivered, float]:
