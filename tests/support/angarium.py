@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,14 @@ QUICK = {"resync": "20s", "allow-address": "127.0.0.1/32", "orphan-grace": "5s",
 
 
 class Angarium:
-    """One instance, which may be stopped, killed and started again on the same database and ports."""
+    """One instance, which may be stopped, killed and started again on the same database and ports.
+
+    `launch`: what runs the command, if it is not the program itself.
+    """
 
     def __init__(self, folder: Path, *, command: str = "run", kubeconfig: Path | None = None,
-                 settings: Mapping[str, str] | None = None, paths: tuple[str, ...] = ()) -> None:  # fmt: skip
+                 settings: Mapping[str, str] | None = None, paths: tuple[str, ...] = (),
+                 launch: Sequence[str | Path] = (ANGARIUM,)) -> None:  # fmt: skip
         self.folder = folder
         self.database = folder / "angarium.db"
         self.port, self.health_port = free_port(), free_port()
@@ -39,7 +43,7 @@ class Angarium:
             own |= QUICK | {"kubeconfig": str(kubeconfig), "public-url": self.url}
         flags = [f"--{name}={value}" for name, value in (own | dict(settings or {})).items()]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
-        self.program = Program([ANGARIUM, command, *flags, *paths], folder / "angarium.log", environment)
+        self.program = Program([*launch, command, *flags, *paths], folder / "angarium.log", environment)
 
     def start(self, *, ready: bool = True) -> None:
         """Start it; with `ready`, wait until /readyz answers 200, else until the API listens."""
