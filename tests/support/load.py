@@ -14,6 +14,7 @@ from angarium.files.users import DEFAULT_USER
 
 TOPIC, MEMBERS = "both", ("left", "right")
 FAILING, TOLD, GIVEN_UP = "failing", "told", "given-up"
+PROBE = "probe"
 ATTEMPTS_OF_FAILING = 2
 MOST = 400
 BATCH = 8
@@ -25,6 +26,7 @@ Ids = frozenset[str]
 def prepare(angarium: Angarium, receiver: Receiver) -> None:
     """What the load needs on both sides, once."""
     receiver.answer(f"/{FAILING}", 500)
+    receiver.answer(f"/{PROBE}", 200)
     members = [{"url": receiver.url(f"/{name}"), "name": name} for name in MEMBERS]
     with angarium.client(DEFAULT_USER.token) as client:
         client.post(f"/v2/topics/{TOPIC}/endpoints", json={"endpoints": members}).raise_for_status()
@@ -162,6 +164,8 @@ class Arrivals:
         self.order: defaultdict[str, list[str]] = defaultdict(list)
         for request in requests:
             path = request.target.strip("/")
+            if path == PROBE:
+                continue
             about = json.loads(request.body)["sourceMessageId"] if path in (TOLD, GIVEN_UP) else request.body.decode()
             message = request.header("Upstash-Message-Id") or ""
             self.attempts[message, request.header("Upstash-Retried") or ""].append(request)
