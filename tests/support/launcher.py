@@ -1,19 +1,20 @@
 """The program as a process, with what a test wants to happen inside it at an exact point.
 
-`python -m tests.support.launcher FOLDER dev …` is `angarium dev …` that heeds two files in FOLDER, whenever they come to
-be. `kill` says "before commit 3": SIGKILL at the third commit from then on. `clock` says "3600": its clock of the time
-of day is so many seconds ahead. The program itself knows nothing of this.
+`python -m tests.support.launcher FOLDER dev …` is `angarium dev …` that heeds two files in FOLDER, whenever they come
+to be. `kill` says "before commit 3": SIGKILL at the third commit from then on. `clock` says "3600": the time of day is
+so many seconds later for it. The program itself knows nothing of this.
 """
 
 import os
 import signal
 import sqlite3
 import sys
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import angarium.app
 from angarium.cli import main
@@ -21,7 +22,8 @@ from angarium.domain.messages import Outcome
 from angarium.store import SqliteStore
 
 Point = Literal["before commit", "after commit", "before record", "after record"]
-POINTS: tuple[Point, ...] = get_args(Point)
+TOO_EARLY_S = 0.05
+"""How long a kill before a commit waits for what is said too early to get out."""
 
 
 def arrange_kill(folder: Path, point: Point, count: int) -> None:
@@ -60,6 +62,8 @@ class Trap:
         if arranged == point:
             self._passed += 1
             if self._passed == int(count):
+                if point == "before commit":
+                    time.sleep(TOO_EARLY_S)
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
