@@ -7,7 +7,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 import httpx
 import pytest
 import yaml
-from tests.support.angarium import ANGARIUM, Angarium
+from tests.support.angarium import ANGARIUM, Angarium, refuses, run
 from tests.support.cluster import wait_for
 from tests.support.fakes import FakeClock
 from tests.support.programs import Program, free_port
@@ -29,7 +28,6 @@ from angarium.files.users import DEFAULT_USER
 from angarium.store import open_store
 
 TOKEN = "a-token-for-tests"
-UNUSABLE = 2
 
 
 def kubeconfig_of(folder: Path) -> Path:
@@ -62,24 +60,6 @@ def angarium(tmp_path: Path) -> Iterator[Angarium]:
     asyncio.run(admit(tmp_path / "angarium.db"))
     with Angarium(tmp_path, kubeconfig=kubeconfig_of(tmp_path)) as angarium:
         yield angarium
-
-
-def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
-    return subprocess.run(
-        [ANGARIUM, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """It ended with one clear line that has all these words."""
-    assert done.returncode == UNUSABLE, done
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("angarium: ")
-    for word in words:
-        assert word in line
 
 
 def test_an_unknown_variable_is_named() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from tests.support.programs import Program, free_port
 
 ANGARIUM = Path(sys.executable).with_name("angarium")
 START_S = 30.0
+UNUSABLE = 2
 
 # What makes waiting bearable in tests; a test that is about one of them gives its own.
 QUICK = {"resync": "20s", "allow-address": "127.0.0.1/32", "orphan-grace": "5s", "drain": "5s"}
@@ -102,3 +104,21 @@ class Angarium:
     def __exit__(self, *_: object) -> None:
         if self.program.running:
             self.stop()
+
+
+def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
+    return subprocess.run(
+        [ANGARIUM, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with one clear line that has all these words."""
+    assert done.returncode == UNUSABLE, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("angarium: ")
+    for word in words:
+        assert word in line

@@ -15,7 +15,10 @@ _NETWORK = frozenset(
 
 
 def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
-    """Raises StoreUnusable if the folder is missing or not writable, or lies on a network file system."""
+    """Raises StoreUnusable if the folder is missing or not writable, or lies on a network file system.
+
+    Also if the file has several names: SQLite's log belongs to one of them, and is not found by the others.
+    """
     folder = database.parent
     if database.is_dir():
         raise StoreUnusable(f"{database} is a folder; name the database file in it")
@@ -23,6 +26,11 @@ def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
         raise StoreUnusable(f"the folder {folder} of the database does not exist; create it")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreUnusable(f"the folder {folder} of the database is not writable by this user; change its owner")
+    if database.exists() and database.stat().st_nlink > 1:
+        raise StoreUnusable(
+            f"the database {database} has another name too (a hard link), by which its write-ahead log is not found; "
+            f"remove the other name (`find FOLDER -samefile {database}` tells it), and copy a database to keep two"
+        )
     kind = file_system_of(database.resolve(), mounts)
     if kind in _NETWORK:
         raise StoreUnusable(

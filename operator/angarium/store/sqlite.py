@@ -85,7 +85,8 @@ class SqliteStore:
         self._turns = leases.Turns()
         self._credentials_version = 0
         self._temporary = Path(tempfile.mkdtemp(prefix="angarium-")) if path is None else None
-        database = path or Path(self._temporary or "") / "angarium.db"
+        # SQLite follows links too: the lock and the log beside the file have to be the same for every name of it.
+        database = (path or Path(self._temporary or "") / "angarium.db").resolve()
         check_location(database)
         self._lock = FileLock(database)
         try:
