@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
-from angarium.domain.errors import AngariumError
+from angarium.domain.errors import AngariumError, StoreUnusable
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
@@ -52,6 +53,7 @@ from angarium.store.location import check_location
 from angarium.store.lock import FileLock
 from angarium.store.readers import Readers
 from angarium.store.transaction import Session, Transaction
+from angarium.store.wal import check_log
 from angarium.store.writer import Writer
 
 T = TypeVar("T")
@@ -84,12 +86,14 @@ class SqliteStore:
         self._retention = retention
         self._turns = leases.Turns()
         self._credentials_version = 0
+        self._damage: str | None = None
         self._temporary = Path(tempfile.mkdtemp(prefix="angarium-")) if path is None else None
         # SQLite follows links too: the lock and the log beside the file have to be the same for every name of it.
         database = (path or Path(self._temporary or "") / "angarium.db").resolve()
         check_location(database)
         self._lock = FileLock(database)
         try:
+            check_log(database)
             connection = open_writer(database, durable=path is not None)
             self._readers = Readers([open_reader(database) for _ in range(_READERS)])
         except AngariumError:
@@ -255,6 +259,9 @@ class SqliteStore:
         return await self._read(partial(progress.topic_views, refs=refs))
 
     async def backlog(self) -> Backlog:
+        """Damage that was met anywhere is told here for good: what is asked most may lie in sound pages."""
+        if self._damage is not None:
+            raise StoreUnusable(self._damage)
         return await self._read(progress.backlog)
 
     # Housekeeping
@@ -313,7 +320,14 @@ class SqliteStore:
         self._credentials_version += 1
 
     async def _read(self, operation: Callable[[Session], T]) -> T:
-        return await asyncio.wrap_future(self._readers.submit(operation))
+        return await self._noting_damage(self._readers.submit(operation))
 
     async def _write(self, operation: Callable[[Transaction], T], committed: Callable[[], None] | None = None) -> T:
-        return await asyncio.wrap_future(self._writer.submit(operation, committed))
+        return await self._noting_damage(self._writer.submit(operation, committed))
+
+    async def _noting_damage(self, future: Future[T]) -> T:
+        try:
+            return await asyncio.wrap_future(future)
+        except StoreUnusable as error:
+            self._damage = str(error)
+            raise
