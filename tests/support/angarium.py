@@ -106,11 +106,13 @@ class Angarium:
             self.stop()
 
 
-def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
+def run(
+    *args: str, launch: Sequence[str | Path] = (ANGARIUM,), **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; `launch` as for an Angarium."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
     return subprocess.run(
-        [ANGARIUM, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
+        [*launch, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
     )
 
 
