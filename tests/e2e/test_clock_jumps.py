@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 import httpx
@@ -136,3 +137,25 @@ def test_a_schedule_does_not_burst_and_goes_on(
     wait_for(lambda: "starts anew" in angarium.program.log.read_text(), within=NOTICED_S, describe="it is noticed")
     ticks_after(timedelta(minutes=5), 3)
     ticks_after(timedelta(minutes=5), 4)
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_a_queue_stays_in_order_when_the_clock_is_set_back(
+    angarium: Angarium, clock: Clock, client: httpx.Client, receiver: Receiver, running: bool
+) -> None:
+    receiver.answer("/0", Answer(delay_s=SLOW_S))
+
+    def enqueue(*numbers: int) -> None:
+        for number in numbers:
+            client.post(f"/v2/enqueue/line/{receiver.url(f'/{number}')}").raise_for_status()
+
+    enqueue(0, 1, 2)
+    receiver.wait_for(1)
+    jump(angarium, clock, -HOUR, running=running)
+    enqueue(3, 4)
+    publish(client, receiver, "another")
+    receiver.wait_for(1, NOTICED_S, path="/another")
+    clock.move(HOUR)
+    receiver.wait_for(1, NOTICED_S, path="/4")
+    order = [int(name) for name, _ in groupby(name for name in arrived(receiver) if name != "another")]
+    assert order == [0, 1, 2, 3, 4]
