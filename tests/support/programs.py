@@ -48,7 +48,8 @@ def free_port() -> int:
 
 def python_module(module: ModuleType, *arguments: str | Path) -> tuple[str | Path, ...]:
     """How to run a module of the tests as a program, from wherever that is started."""
-    return ("env", f"PYTHONPATH={ROOT}", sys.executable, "-m", module.__name__, *arguments)
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return ("env", f"PYTHONPATH={path}", sys.executable, "-m", module.__name__, *arguments)
 
 
 class Program:
