@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -43,13 +44,11 @@ class Rounds:
 
     def run(self, kill: Kill, count: int) -> None:
         """So many rounds. A failure tells how to repeat its round."""
-        seed = os.environ.get(SEED) or secrets.token_hex(4)
         with self.receiver, self.angarium:
             self.angarium.start()
             prepare(self.angarium, self.receiver)
             for number in range(count):
-                chance = random.Random(f"{seed}/{number}")
-                with _repeatable(seed, number, self.angarium):
+                with repeatable(number, self.angarium) as chance:
                     self._round(f"r{number}", kill, chance)
 
     def _round(self, name: str, kill: Kill, chance: random.Random) -> None:
@@ -132,10 +131,16 @@ class Rounds:
         return self.angarium.program.log.stat().st_size
 
 
+@cache
+def _seed() -> str:
+    return os.environ.get(SEED) or secrets.token_hex(4)
+
+
 @contextmanager
-def _repeatable(seed: str, number: int, angarium: Angarium) -> Iterator[None]:
+def repeatable(number: int, angarium: Angarium) -> Iterator[random.Random]:
+    """What a round makes its choices with; its failure tells how to make them again."""
     try:
-        yield
+        yield random.Random(f"{_seed()}/{number}")
     except BaseException as error:
-        error.add_note(f"round {number}; run it again with {SEED}={seed}\n{angarium.program.last_words()}")
+        error.add_note(f"round {number}; run it again with {SEED}={_seed()}\n{angarium.program.last_words()}")
         raise

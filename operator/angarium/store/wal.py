@@ -40,7 +40,7 @@ class _Log:
 def check_log(database: Path) -> None:
     """Raises StoreUnusable if commits that the log held cannot be read from it. Changes nothing.
 
-    Reads the whole log (some 20 MiB/s), which is there after a kill only. Nobody may have the database open.
+    Reads the whole log (some 40 MiB/s), which is there after a kill only. Nobody may have the database open.
     """
     path, index_path = (database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))
     if not path.exists() and not index_path.exists():

@@ -113,7 +113,7 @@ async def test_what_is_lost_may_be_given_up_on_purpose(killed: Path) -> None:
 
 @pytest.mark.parametrize("index", [True, False])
 async def test_what_a_power_failure_cut_off_is_no_damage(killed: Path, index: bool) -> None:
-    """The last commit was never acknowledged: its last frame alone came to the disk, and the index does not know of it."""
+    """The last commit was never acknowledged: its last frame alone came to the disk, not the index."""
     content = log_of(killed).read_bytes()
     (last_frame,) = struct.unpack("=I", index_of(killed).read_bytes()[16:20])
     end = HEADER + last_frame * FRAME
