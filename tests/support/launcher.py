@@ -10,7 +10,6 @@ import signal
 import sqlite3
 import sys
 import time
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,6 @@ from typing import Any, Literal
 
 import angarium.app
 from angarium.cli import main
-from angarium.domain.messages import Outcome
 from angarium.store import SqliteStore
 
 Point = Literal["before commit", "after commit", "before record", "after record"]
@@ -100,9 +98,9 @@ def arrange(folder: Path) -> None:
     MovedClock.file = folder / "clock"
     record = SqliteStore.record
 
-    async def mortal_record(store: SqliteStore, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
+    async def mortal_record(store: SqliteStore, *outcomes: Any) -> Any:
         trap.passing("before record")
-        written = await record(store, outcomes, now)
+        written = await record(store, *outcomes)
         trap.passing("after record")
         return written
 
