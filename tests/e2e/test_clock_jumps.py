@@ -18,7 +18,7 @@ from angarium.files.users import DEFAULT_USER
 
 HOUR = timedelta(hours=1)
 NOTICED_S = 20.0
-SLOW_S = 1.0
+SLOW_S = 3.0
 
 
 class Clock:

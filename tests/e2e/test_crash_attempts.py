@@ -29,6 +29,7 @@ def between_send_and_record(rounds: Rounds, load: Load, chance: random.Random) -
     chance.choice([before_an_answer, around_a_record])(rounds, load, chance)
 
 
+@pytest.mark.timeout(300)
 def test_an_attempt_whose_outcome_is_not_written_is_made_again(tmp_path: Path) -> None:
     Rounds(tmp_path).run(between_send_and_record, 5)
 

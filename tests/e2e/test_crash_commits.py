@@ -18,6 +18,7 @@ def around_a_commit(rounds: Rounds, load: Load, chance: random.Random) -> None:
     assert rounds.angarium.program.wait(REACHED_S) == -signal.SIGKILL
 
 
+@pytest.mark.timeout(300)
 def test_what_is_accepted_survives_a_kill_around_a_commit(tmp_path: Path) -> None:
     Rounds(tmp_path).run(around_a_commit, 5)
 

@@ -21,6 +21,7 @@ def while_it_drains(rounds: Rounds, load: Load, chance: random.Random) -> None:
     assert rounds.angarium.program.kill() in (-signal.SIGKILL, 0)
 
 
+@pytest.mark.timeout(300)
 def test_what_is_accepted_survives_a_kill_while_it_drains(tmp_path: Path) -> None:
     Rounds(tmp_path, answer_after_s=SLOW_S).run(while_it_drains, 4)
 

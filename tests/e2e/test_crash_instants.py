@@ -16,6 +16,7 @@ def at_any_instant(rounds: Rounds, load: Load, chance: random.Random) -> None:
     assert rounds.angarium.program.kill() == -signal.SIGKILL
 
 
+@pytest.mark.timeout(300)
 def test_what_is_accepted_survives_a_kill_at_any_instant(tmp_path: Path) -> None:
     Rounds(tmp_path).run(at_any_instant, 6)
 

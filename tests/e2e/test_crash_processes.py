@@ -5,12 +5,14 @@ import random
 import signal
 from pathlib import Path
 
+import pytest
 from tests.support.cluster import wait_for
 from tests.support.crashes import GONE_S, Rounds
 from tests.support.load import Load
 from tests.support.processes import tree
 
 
+@pytest.mark.timeout(300)
 def test_each_process_may_be_killed_alone(tmp_path: Path) -> None:
     killed: list[int] = []
 

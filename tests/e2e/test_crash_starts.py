@@ -4,6 +4,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from tests.support.angarium import Angarium
 from tests.support.cluster import wait_for
 from tests.support.crashes import repeatable
@@ -24,6 +25,7 @@ def kill_while_it_starts(angarium: Angarium) -> None:
             angarium.kill()
 
 
+@pytest.mark.timeout(300)
 def test_a_start_may_be_killed(tmp_path: Path, receiver: Receiver) -> None:
     receiver.default = Answer(delay_s=0.05)
     with Angarium(tmp_path, command="dev", settings={"in-flight": "4"}) as angarium:

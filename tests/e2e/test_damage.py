@@ -47,7 +47,7 @@ def test_a_damaged_log_is_refused_and_its_repair_brings_everything(angarium: Ang
 
 
 def test_a_damaged_page_is_told_when_it_is_met(angarium: Angarium, receiver: Receiver) -> None:
-    assert publish(angarium, receiver, **{"Upstash-Delay": "1s"}) == 200
+    assert publish(angarium, receiver, **{"Upstash-Delay": "4s"}) == 200
     assert angarium.stop() == 0
     assert not angarium.database.with_name("angarium.db-wal").exists()
     content = angarium.database.read_bytes()
@@ -55,7 +55,7 @@ def test_a_damaged_page_is_told_when_it_is_met(angarium: Angarium, receiver: Rec
         spoil(angarium.database, page * PAGE, PAGE)
     angarium.start(ready=False)
     _, text = wait_for(
-        lambda: angarium.health("/readyz"), lambda answer: answer[0] == 503, describe="the damage is told"
+        lambda: angarium.health("/readyz"), lambda answer: answer[0] == 503, within=20, describe="the damage is told"
     )
     assert "damaged" in text and "restore it from a backup" in text
     assert angarium.health("/livez")[0] == 200, "a restart does not help"
