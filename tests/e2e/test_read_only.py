@@ -45,8 +45,10 @@ def test_a_read_only_volume_is_named(tmp_path: Path) -> None:
             angarium.start()
 
 
-@pytest.mark.parametrize("name", ["angarium.db", "angarium.db-wal", "angarium.db-shm", "angarium.db.lock"])
-@pytest.mark.parametrize("mode", [0o400, 0o000])
+@pytest.mark.parametrize(
+    "name, mode",
+    [("angarium.db", 0o400), ("angarium.db-wal", 0o000), ("angarium.db-shm", 0o400), ("angarium.db.lock", 0o400)],
+)
 def test_a_file_that_may_not_be_written_is_named(left_behind: Path, name: str, mode: int) -> None:
     left_behind.with_name(name).chmod(mode)
     refused(left_behind, str(left_behind.with_name(name)), "owner and mode")
