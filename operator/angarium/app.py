@@ -332,7 +332,7 @@ async def health(
 
     async def exposition() -> bytes:
         for problem in await store_problems(base):
-            logger.warning("metrics show what the store held before: %s", problem)
+            logger.warning("metrics may show what the store held before: %s", problem)
         return base.metrics.text()
 
     server = HealthServer(live, readiness, exposition)
@@ -344,10 +344,11 @@ async def health(
 
 
 async def store_problems(base: Foundation) -> list[str]:
-    """Whether the store answers: what it holds is read, for the metrics too."""
+    """Whether the store answers and can be written: what it holds is read, for the metrics too."""
     try:
         async with asyncio.timeout(STORE_ANSWER_S):
             base.metrics.show(await base.store.backlog())
+            await base.store.check()
     except TimeoutError:
         return [f"store: it does not answer within {STORE_ANSWER_S:g} s"]
     except StoreError as error:

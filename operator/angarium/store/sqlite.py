@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TypeVar
 
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
-from angarium.domain.errors import AngariumError
+from angarium.domain.errors import AngariumError, StoreFull, StoreUnusable
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
@@ -52,6 +53,7 @@ from angarium.store.location import check_location
 from angarium.store.lock import FileLock
 from angarium.store.readers import Readers
 from angarium.store.transaction import Session, Transaction
+from angarium.store.wal import check_log
 from angarium.store.writer import Writer
 
 T = TypeVar("T")
@@ -84,11 +86,15 @@ class SqliteStore:
         self._retention = retention
         self._turns = leases.Turns()
         self._credentials_version = 0
+        self._damage: str | None = None
+        self._unwritable = False
         self._temporary = Path(tempfile.mkdtemp(prefix="angarium-")) if path is None else None
-        database = path or Path(self._temporary or "") / "angarium.db"
+        # SQLite follows links too: the lock and the log beside the file have to be the same for every name of it.
+        database = (path or Path(self._temporary or "") / "angarium.db").resolve()
         check_location(database)
         self._lock = FileLock(database)
         try:
+            check_log(database)
             connection = open_writer(database, durable=path is not None)
             self._readers = Readers([open_reader(database) for _ in range(_READERS)])
         except AngariumError:
@@ -292,6 +298,14 @@ class SqliteStore:
     def beat(self) -> float:
         return self._writer.beat()
 
+    async def check(self) -> None:
+        """Damage that was met anywhere counts for good: what is asked most may lie in sound pages."""
+        if self._damage is not None:
+            raise StoreUnusable(self._damage)
+        if self._unwritable:
+            await self._write(housekeeping.touch)
+            self._unwritable = False
+
     async def close(self) -> None:
         """Finish what is under way and let go of the file. May be called twice."""
         await asyncio.to_thread(self._close)
@@ -312,7 +326,17 @@ class SqliteStore:
         self._credentials_version += 1
 
     async def _read(self, operation: Callable[[Session], T]) -> T:
-        return await asyncio.wrap_future(self._readers.submit(operation))
+        return await self._noting_trouble(self._readers.submit(operation))
 
     async def _write(self, operation: Callable[[Transaction], T], committed: Callable[[], None] | None = None) -> T:
-        return await asyncio.wrap_future(self._writer.submit(operation, committed))
+        return await self._noting_trouble(self._writer.submit(operation, committed))
+
+    async def _noting_trouble(self, future: Future[T]) -> T:
+        try:
+            return await asyncio.wrap_future(future)
+        except StoreUnusable as error:
+            self._damage = str(error)
+            raise
+        except StoreFull:
+            self._unwritable = True
+            raise

@@ -1,6 +1,7 @@
 """The rules that `make mutants` breaks, by area; their numbers are sections of the wire contract."""
 
 from tests.mutants.rules.api import API, REDACTION, TENANTS
+from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
@@ -15,4 +16,5 @@ MUTANTS = (
     *CANCEL,
     *TENANTS,
     *REDACTION,
+    *FILES,
 )
