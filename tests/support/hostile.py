@@ -107,13 +107,13 @@ async def asked(reader: asyncio.StreamReader) -> None:
 
 
 def answers(raw: bytes) -> Conduct:
-    """Answer a request with these bytes, then wait until the other side closes."""
+    """Answer every request of a connection with these bytes, until the other side closes."""
 
     async def conduct(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asked(reader)
-        writer.write(raw)
-        await writer.drain()
-        await reader.read()
+        while True:
+            await asked(reader)
+            writer.write(raw)
+            await writer.drain()
 
     return conduct
 
@@ -178,14 +178,12 @@ async def a_gigabyte(reader: asyncio.StreamReader, writer: asyncio.StreamWriter)
         await writer.drain()
 
 
-def turns(*answers: bytes) -> Conduct:
-    """One connection, one answer; each next connection gets the next. It is closed as soon as the answer is sent."""
-    left = itertools.chain(answers, itertools.repeat(answers[-1]))
+def turns(*raw: bytes) -> Conduct:
+    """Each connection gets the next of these answers, and is closed as soon as that is sent."""
+    conducts = map(closes, itertools.chain(raw, itertools.repeat(raw[-1])))
 
     async def conduct(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asked(reader)
-        writer.write(next(left))
-        await writer.drain()
+        await next(conducts)(reader, writer)
 
     return conduct
 
