@@ -36,7 +36,7 @@ from tests.support.hostile import (
     silence,
     turns,
 )
-from tests.support.processes import connections
+from tests.support.processes import connections, peak_mib
 from tests.support.receiver import Receiver
 
 from angarium.files.users import DEFAULT_USER
@@ -341,3 +341,31 @@ def test_odd_headers_reach_callbacks_and_views_as_data(play: Play) -> None:
     view = play.client.get("/v2/dlq", params={"messageId": message})
     assert "Set-Cookie" not in view.headers
     assert play.letter(message)["responseHeader"]["X-Escape"] == ["%0d%0aSet-Cookie: a=1"]
+
+
+FLOODS = [
+    "body-without-end",
+    "header-without-end",
+    "headers-of-800-kilobytes",
+    "interim-answers-without-end",
+    "extension-of-a-chunk-without-end",
+    "a-gigabyte",
+    "gzip-bomb",
+    "never-reads",
+]
+MOST_MIB = 400
+
+
+@pytest.mark.thorough
+def test_many_floods_at_once_take_little_memory(play: Play) -> None:
+    """50 of each at once. 64 MiB of bodies may be held (--in-flight-bytes), and once more on their way into sockets."""
+    messages = [
+        play.publish(f"http://127.0.0.1:{play.ports[name]}/", CASES[name].body, **{"Upstash-Retries": "0"})
+        for _ in range(50)
+        for name in FLOODS
+    ]
+    for message in messages:
+        play.angarium.wait_until(lambda message=message: play.ended(message), f"done with {message}", 120)
+    peak = peak_mib(play.angarium.program.pid)
+    print(f"peak {peak:.0f} MiB")
+    assert peak <= MOST_MIB
