@@ -132,19 +132,6 @@ def repeats(first: bytes, piece: bytes, pause_s: float = 0.0) -> Conduct:
     return conduct
 
 
-def breaks(raw: bytes) -> Conduct:
-    """Answer a request with these bytes and reset the connection."""
-
-    async def conduct(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asked(reader)
-        writer.write(raw)
-        await writer.drain()
-        await asyncio.sleep(SLOWLY_S)
-
-    ABRUPT.add(conduct)
-    return conduct
-
-
 def closes(raw: bytes) -> Conduct:
     """Answer a request with these bytes and close the connection in good manner."""
 
@@ -153,6 +140,17 @@ def closes(raw: bytes) -> Conduct:
         writer.write(raw)
         await writer.drain()
 
+    return conduct
+
+
+def breaks(raw: bytes) -> Conduct:
+    """Answer a request with these bytes and reset the connection."""
+
+    async def conduct(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await closes(raw)(reader, writer)
+        await asyncio.sleep(SLOWLY_S)  # a reset overtakes what was sent just before it
+
+    ABRUPT.add(conduct)
     return conduct
 
 

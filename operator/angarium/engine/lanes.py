@@ -76,6 +76,8 @@ class Lanes:
 
     def closed(self) -> frozenset[str]:
         """The lanes that take no more messages now."""
+        for name in tuple(self._closed):  # other lanes may have left room since
+            self._open_if(name, self._lanes[name])
         portion, most_bytes = self._room.portion, self.room_bytes
         if portion is not None or most_bytes < self._cap_bytes:
             now = self._clock.monotonic()
@@ -141,8 +143,10 @@ class Lanes:
     def _shrunk(self, name: str, lane: _Lane) -> bool:
         if lane.held == 0:
             del self._lanes[name]
-        if name not in self._closed:
-            return False
+        return name in self._closed and self._open_if(name, lane)
+
+    def _open_if(self, name: str, lane: _Lane) -> bool:
+        """Open it if it holds little. Whether it does."""
         most = self._most(lane, self._clock.monotonic())
         if lane.held and (lane.held > most * 5 // 8 or lane.size > self.room_bytes // 2):
             return False

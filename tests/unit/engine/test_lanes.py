@@ -104,6 +104,16 @@ def test_a_lane_that_does_not_move_leaves_room_when_half_of_it_is_held() -> None
     assert opens(lanes, room, *slow[:2]) == [False, True], "half is free again"
 
 
+def test_a_lane_opens_when_others_have_left_room() -> None:
+    room = Room(100, BYTES)
+    lanes = lanes_of(40, room=room)
+    quick = filled(lanes, room, ("shop/quick", 45))
+    filled(lanes, room, ("shop/slow", 15))
+    assert lanes.closed() == {"shop/quick", "shop/slow"}
+    opens(lanes, room, *quick)
+    assert lanes.closed() == frozenset()
+
+
 def test_a_lane_that_moves_may_hold_as_much_as_ends_in_a_second() -> None:
     room, clock = Room(100, BYTES), FakeClock()
     lanes = lanes_of(40, room=room, clock=clock)
