@@ -38,7 +38,7 @@ HOSTILE = (
         "who does not read keeps no connection",
         "engine/reception.py",
         "if self.transport is not None and self.transport.get_write_buffer_size():",
-        "if self.transport is None:",
+        "if self.transport is not None and self.transport.is_closing():",
         (_RECEPTION,),
     ),
     Mutant(
