@@ -2,8 +2,10 @@
 
 import dataclasses
 import os
+import resource
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -165,6 +167,7 @@ def _port_after(port: int) -> int:
 
 def _end(start: Callable[[], int]) -> None:
     """Turn what keeps the program from starting, a full disk too, into one clear line and exit code 2."""
+    _allow_open_files()
     try:
         code = start()
     except (SettingsError, StoreError) as error:
@@ -173,3 +176,10 @@ def _end(start: Callable[[], int]) -> None:
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets us have: each attempt under way is one, and many systems give 1024 unless asked."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):  # macOS calls it unlimited, and refuses that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

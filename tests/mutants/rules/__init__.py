@@ -3,6 +3,7 @@
 from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
 MUTANTS = (
@@ -17,4 +18,5 @@ MUTANTS = (
     *TENANTS,
     *REDACTION,
     *FILES,
+    *HOSTILE,
 )
