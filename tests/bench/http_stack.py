@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.httpx_sender import HttpxSender
-from tests.bench.processes import BenchError
+from tests.bench.waiting import BenchError
 from tests.bench.rig import Rig
 from tests.bench.server import Server
 from tests.bench.sink import Sink

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.processes import BenchError
+from tests.bench.waiting import BenchError
 from tests.bench.tools import WRK
 
 SCRIPT = Path(__file__).with_name("load.lua")

@@ -21,7 +21,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import httpx
-from tests.bench import processes
+from tests.support import processes
 from tests.support.angarium import Angarium
 from tests.support.cluster import ROOT, Object, apply, condition, create_namespace, get, list_all, path_of, wait_for
 from tests.support.controlplane import ControlPlane
@@ -154,7 +154,7 @@ class Usage:
 
     @classmethod
     def of(cls, pid: int) -> "Usage":
-        found = [processes.kib_of(one, "status", "VmRSS", "VmHWM") for one in processes.tree(pid)]
+        found = [processes.kib_of(one.pid, "status", "VmRSS", "VmHWM") for one in processes.tree(pid)]
         resident, peak = (sum(kib) / 1024 for kib in zip(*found, strict=True))
         return cls(time.monotonic(), processes.cpu_s(pid), resident, peak)
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.bench.processes import BenchError
+from tests.bench.waiting import BenchError
 from tests.bench.server import HEADERS, Server
 from tests.support.api import Wire
 

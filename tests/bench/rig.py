@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench.figures import number
 from tests.bench.load import Load
-from tests.bench.processes import BenchError, Memory, Peak, cpu_s, wait_for
+from tests.bench.waiting import BenchError, wait_for
+from tests.support.processes import Memory, Peak, cpu_s
 from tests.bench.server import Bare, Server
 from tests.bench.sink import Sink
 from tests.bench.targets import ROWS

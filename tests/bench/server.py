@@ -12,7 +12,7 @@ from typing import Self
 
 from tests.bench import load
 from tests.bench.load import Load
-from tests.bench.processes import BenchError, await_listening
+from tests.bench.waiting import BenchError, await_listening
 from tests.support.alone import TOKEN, admit, kubeconfig_of
 from tests.support.angarium import Angarium
 from tests.support.programs import Program, free_port

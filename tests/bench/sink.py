@@ -5,7 +5,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.bench.processes import BenchError, await_listening
+from tests.bench.waiting import BenchError, await_listening
 from tests.bench.tools import NGINX
 from tests.support.programs import Program, free_port
 

@@ -7,11 +7,12 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from tests.bench import processes
+from tests.support import processes
 from tests.bench.arrivals import taken
 from tests.bench.figures import as_json, markdown_table, percentile, text_table
 from tests.bench.load import BODY, MARK, SCRIPT, figures_in
-from tests.bench.processes import BenchError, Memory, Peak
+from tests.bench.waiting import BenchError, wait_for
+from tests.support.processes import Memory, Peak
 from tests.bench.scenarios import flow_control
 from tests.bench.sink import requests_in
 from tests.bench.targets import AIM_REACHED, NOT_REACHED, OTHERS, REACHED, ROWS, Row
@@ -185,6 +186,6 @@ def test_an_unknown_scenario_is_named() -> None:
 def test_waiting_for_what_never_comes_ends_in_words() -> None:
     began = time.monotonic()
     with pytest.raises(BenchError, match=r"messages did not arrive within 0.02 s"):
-        processes.wait_for(lambda: False, 0.02, "messages did not arrive")
+        wait_for(lambda: False, 0.02, "messages did not arrive")
     assert time.monotonic() - began >= 0.02
     assert os.getpid() in processes.tree(os.getpid())

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench.processes import BenchError, memory
+from tests.bench.waiting import BenchError
+from tests.support.processes import memory
 from tests.bench.rig import Delivered, Rig
 from tests.bench.server import Server
 from tests.bench.sink import Sink

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tests.bench.arrivals import Arrival, listening
 from tests.bench.load import BODY
-from tests.bench.processes import BenchError
+from tests.bench.waiting import BenchError
 from tests.bench.publisher import post_each, publish_batches
 from tests.bench.rig import Rig
 from tests.bench.server import Server
