@@ -13,6 +13,7 @@ from angarium.store.callbacks import Callbacks
 from angarium.store.endings import give_up, gone
 from angarium.store.intake import Terms
 from angarium.store.letters import remove
+from angarium.store.portions import MOST_BYTES, fitting
 from angarium.store.remains import sweep, sweep_runs
 from angarium.store.rows import message_of
 from angarium.store.statements import load
@@ -41,20 +42,21 @@ def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int,
     """Give up what waits; once nothing refers to the Endpoint any more, forget it."""
     namespace, name = tombstone["namespace"], tombstone["name"]
     destination = f"{namespace}/{lane_of(None, name)}"
-    orphans = tx.rows(SQL["orphans"], namespace=namespace, endpoint=name, destination=destination, limit=limit)
+    found = tx.rows(SQL["orphans"], namespace=namespace, endpoint=name, destination=destination, limit=limit)
+    orphans = fitting(found, MOST_BYTES, "weight")
     letters = give_up(tx, orphans, f"EndpointDeleted: Endpoint {name!r} was deleted and has not come back", now)
     callbacks = Callbacks(tx, terms, now)
     for row in tx.stream(SQL["telling"], json_array(letters)):
         callbacks.tell(Report(message_of(row), gone(row), row["retried"], None, letters[row["seq"]], attempted=False))
     callbacks.store()
-    if len(orphans) < limit and not tx.row(SQL["in_flight"], namespace=namespace, endpoint=name):
+    if orphans == found and len(found) < limit and not tx.row(SQL["in_flight"], namespace=namespace, endpoint=name):
         tx.run(SQL["forget_endpoint"], tombstone["seq"])
         tx.run(SQL["forget_stats"], namespace, name)
     return [row["id"] for row in orphans]
 
 
 def purge(tx: Transaction, retention: Retention, now: datetime, limit: int) -> int:
-    """Rows removed, or looked at for the last time; at most about `limit`, the oldest kind first."""
+    """Rows removed, or looked at for the last time; at most about `limit`, the log first."""
     count = 0
     for step, cutoff in (
         (_purge_log, now - retention.log),
@@ -69,7 +71,7 @@ def purge(tx: Transaction, retention: Retention, now: datetime, limit: int) -> i
 
 
 def _purge_log(tx: Transaction, cutoff: datetime, limit: int) -> int:
-    rows = tx.rows(SQL["old_log"], cutoff=to_ms(cutoff), limit=limit)
+    rows = fitting(tx.records(SQL["old_log"], cutoff=to_ms(cutoff), limit=limit), MOST_BYTES, "size")
     for row in rows:
         tx.charge(row["namespace"], stored_bytes=-row["size"])
     tx.run(SQL["delete_log"], json_array(row["id"] for row in rows))
@@ -78,13 +80,14 @@ def _purge_log(tx: Transaction, cutoff: datetime, limit: int) -> int:
 
 
 def _purge_dead_letters(tx: Transaction, cutoff: datetime, limit: int) -> int:
-    rows = tx.rows(SQL["old_dead_letters"], cutoff=to_ms(cutoff), limit=limit)
+    rows = fitting(tx.records(SQL["old_dead_letters"], cutoff=to_ms(cutoff), limit=limit), MOST_BYTES, "weight")
     remove(tx, rows)
     return len(rows)
 
 
 def _purge_messages(tx: Transaction, cutoff: datetime, limit: int) -> int:
-    seqs = [row["seq"] for row in tx.rows(SQL["aged"], cutoff=to_ms(cutoff), limit=limit)]
+    rows = fitting(tx.records(SQL["aged"], cutoff=to_ms(cutoff), limit=limit), MOST_BYTES, "weight")
+    seqs = [row["seq"] for row in rows]
     tx.run(SQL["mark_aged"], json_array(seqs))
     sweep(tx, seqs)
     return len(seqs)
@@ -92,10 +95,10 @@ def _purge_messages(tx: Transaction, cutoff: datetime, limit: int) -> int:
 
 def _purge_runs(tx: Transaction, cutoff: datetime, limit: int) -> int:
     """Runs too old to be listed: their messages lose the protection, and those without messages go."""
-    runs = [row["seq"] for row in tx.rows(SQL["left_runs"], limit)]
+    runs = [row["seq"] for row in fitting(tx.records(SQL["left_runs"], limit), limit, "messages")]
     seqs = json_array(runs)
     count = tx.run(SQL["mark_left"], seqs)
-    sweep(tx, [row["seq"] for row in tx.rows(SQL["messages_of_runs"], seqs)])
+    sweep(tx, [row["seq"] for row in tx.records(SQL["messages_of_runs"], seqs)])
     sweep_runs(tx, runs)
     return count
 

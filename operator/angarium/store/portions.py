@@ -1,0 +1,51 @@
+"""How much one operation of housekeeping takes on: what this machine does in a few milliseconds.
+
+The writer is one thread, so what it does at once is a pause for publishers and outcomes. A row costs more on one disk
+than on another, so the number of rows follows the time that the last ones took. Bodies are counted in bytes as well:
+each 4 KiB of them are a page to be given back.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Any, TypeVar
+
+from angarium.store.transaction import Row, Transaction
+
+T = TypeVar("T")
+R = TypeVar("R", Row, dict[str, Any])
+
+MOST_BYTES = 2 * 2**20
+"""Of bodies and responses that are removed at once, unless a single one is larger."""
+
+_AIM_S = 0.005
+_FIRST = 100
+_FEWEST = 10
+MOST_ROWS = 2000
+
+
+def fitting(rows: Sequence[R], most: int, column: str) -> Sequence[R]:
+    """The first of these rows, until their sum in this column exceeds `most`; at least one, if there is one."""
+    fit = sum(total <= most for total in accumulate(row[column] for row in rows))
+    return rows[: max(1, fit)]
+
+
+class Portion:
+    """Of one kind of work. `rows` may be asked from any thread; `monotonic` tells seconds."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self.rows = _FIRST
+
+    def carry_out(self, tx: Transaction, operation: Callable[[Transaction], T], rows: int) -> T:
+        """Run the operation, which takes on so many rows, and learn from how long it took."""
+        began, changed = self._monotonic(), tx.connection.total_changes
+        answer = operation(tx)
+        tx.settle()
+        self._learn(rows, self._monotonic() - began, tx.connection.total_changes - changed)
+        return answer
+
+    def _learn(self, rows: int, took_s: float, changes: int) -> None:
+        if took_s > 2 * _AIM_S:
+            self.rows = max(_FEWEST, min(rows // 2, int(rows * _AIM_S / took_s)))
+        elif took_s < _AIM_S and rows == self.rows and changes >= rows:
+            self.rows = min(MOST_ROWS, 2 * rows)
