@@ -47,7 +47,8 @@ from angarium.store import (
     runs,
     tenants,
 )
-from angarium.store.connection import open_reader, open_writer
+from angarium.store.checkpoints import Checkpoints
+from angarium.store.connection import open_checkpointer, open_reader, open_writer
 from angarium.store.intake import Terms
 from angarium.store.location import check_location
 from angarium.store.lock import FileLock
@@ -94,11 +95,13 @@ class SqliteStore:
         try:
             connection = open_writer(database, durable=path is not None)
             self._readers = Readers([open_reader(database) for _ in range(_READERS)])
+            checkpointer = open_checkpointer(database)
         except AngariumError:
             self._lock.release()
             raise
         self._connection = connection
         self._writer = Writer(connection, clock)
+        self._checkpoints = Checkpoints(database, checkpointer, self._writer, self._readers)
 
     # Declared objects
 
@@ -308,6 +311,7 @@ class SqliteStore:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        self._checkpoints.close()
         if self._writer.close():
             self._readers.close()
             self._connection.close()
