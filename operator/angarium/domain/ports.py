@@ -393,6 +393,10 @@ class HousekeepingStore(Protocol):
         """
         ...
 
+    async def give_back(self, limit: int) -> int:
+        """Give disk space that has become free back, as far as it is much: at most so many pages. Returns how many."""
+        ...
+
     async def tenants(self) -> Mapping[str, str | None]:
         """Namespaces that hold anything, each with the uid it was identified by (None: not yet)."""
         ...

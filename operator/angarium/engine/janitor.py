@@ -100,6 +100,9 @@ class Janitor:
         while await self._store.purge(self._retention, self._clock.now(), self._settings.batch):
             pulse.beat()
             await self._breathe()
+        while await self._store.give_back(self._settings.batch):
+            pulse.beat()
+            await self._breathe()
 
     async def _breathe(self) -> None:
         """Let publishers and outcomes have the writer between two batches."""

@@ -24,6 +24,7 @@ def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
     _create(path)
     try:
         connection = _connect(path, _WRITER_CACHE_KIB)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; see docs/adr/0006
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA secure_delete = FAST")

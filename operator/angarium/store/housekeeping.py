@@ -23,6 +23,11 @@ SQL = load("housekeeping")
 _FLOW_CONTROL_KEPT = timedelta(hours=1)
 """How long a flow-control key that nothing uses stays known, so that it can be looked at after the work is done."""
 
+_PAGES_AT_ONCE = 100  # each is moved by a step of its own, some 50 µs
+_PAGES_KEPT = 4096  # 16 MiB
+_SHARE_KEPT = 4
+"""One page in so many may be free for good."""
+
 
 def fail_orphans(
     tx: Transaction, deleted_before: datetime, now: datetime, limit: int, terms: Terms
@@ -53,6 +58,23 @@ def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int,
         tx.run(SQL["forget_endpoint"], tombstone["seq"])
         tx.run(SQL["forget_stats"], namespace, name)
     return [row["id"] for row in orphans]
+
+
+def give_back(tx: Transaction, limit: int) -> int:
+    """Give free pages at the end of the file back to the disk, at most `limit`. Returns how many; 0: few are free.
+
+    What is free is used again, so a share stays; without that the file would shrink and grow with every hour.
+    """
+    free, pages = _pragma(tx, "freelist_count"), _pragma(tx, "page_count")
+    spare = min(limit, _PAGES_AT_ONCE, free - max(_PAGES_KEPT, pages // _SHARE_KEPT))
+    for _ in range(spare):
+        tx.run("PRAGMA incremental_vacuum(1)")  # takes one step per page, whatever number is given
+    return max(0, spare)
+
+
+def _pragma(tx: Transaction, name: str) -> int:
+    row = tx.row(f"PRAGMA {name}")
+    return int(row[0]) if row else 0
 
 
 def purge(tx: Transaction, retention: Retention, now: datetime, limit: int) -> int:

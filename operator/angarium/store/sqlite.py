@@ -278,6 +278,9 @@ class SqliteStore:
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
         return await self._portion("purge", partial(housekeeping.purge, retention=retention, now=now), limit)
 
+    async def give_back(self, limit: int) -> int:
+        return await self._write(partial(housekeeping.give_back, limit=limit))
+
     async def tenants(self) -> Mapping[str, str | None]:
         return await self._read(tenants.known)
 
