@@ -58,14 +58,14 @@ def wait_for_all(receiver: Receiver, accepted: list[int], within_s: float) -> No
 
 
 def test_every_publish_is_answered_and_what_was_accepted_is_delivered(angarium: Angarium, receiver: Receiver) -> None:
-    report = report_of(flood(angarium, receiver, connections=1_500, seconds=5), within_s=PATIENCE_S)
+    report = report_of(flood(angarium, receiver, connections=500, seconds=5), within_s=PATIENCE_S)
     check_answers(report)
     wait_for_all(receiver, report["accepted"], PATIENCE_S)
     assert angarium.metric("angarium_messages_waiting") == 0
 
 
 @pytest.mark.thorough
-@pytest.mark.parametrize("connections", [640, 1_900])
+@pytest.mark.parametrize("connections", [640, 900])
 def test_a_minute_of_overload_is_over_ten_seconds_after_its_end(
     angarium: Angarium, receiver: Receiver, connections: int
 ) -> None:

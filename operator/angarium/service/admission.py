@@ -42,7 +42,8 @@ class Pulsing(Protocol):
 
 
 class Pressure:
-    """The rule. `lateness_s`: how late the delivery loop comes to what is due, smoothed over half a second.
+    """The rule. `lateness_s`: how late the delivery loop comes to what is due, smoothed over half a second. `waiting`:
+    messages that came in since the loop was last calm and have not been attempted.
 
     Strained: the loop is late, and more has come in since it was last calm than it delivers in three seconds. Then a
     publish needs a delivery before it. Calm again: it is not late, so whatever still waits is held back elsewhere.
@@ -51,7 +52,7 @@ class Pressure:
     def __init__(self) -> None:
         self.lateness_s = 0.0
         self.strained = False
-        self._waiting = 0
+        self.waiting = 0
         self._credit = 0
         self._ended = 0
         self._recent: deque[int] = deque(maxlen=_HORIZON_TICKS)
@@ -59,11 +60,11 @@ class Pressure:
 
     def entered(self, messages: int) -> None:
         """So many were accepted that are due now."""
-        self._waiting += messages
+        self.waiting += messages
 
     def left(self, attempts: int) -> None:
         """So many attempts have ended."""
-        self._waiting = max(0, self._waiting - attempts)
+        self.waiting = max(0, self.waiting - attempts)
         self._credit = min(_MOST_CREDIT, self._credit + attempts)
         self._ended += attempts
 
@@ -74,11 +75,11 @@ class Pressure:
         self._ended = 0
         self._calm_ticks = self._calm_ticks + 1 if self.lateness_s < _CALM_S else 0
         if self._calm_ticks >= _HORIZON_TICKS:
-            self._waiting = 0
+            self.waiting = 0
         allowed = max(_LEAST_ALLOWED, sum(self._recent))
         if self.strained:
-            self.strained = self._waiting > allowed // 2
-        elif self.lateness_s > _BUSY_S and self._waiting > allowed:
+            self.strained = self.waiting > allowed // 2
+        elif self.lateness_s > _BUSY_S and self.waiting > allowed:
             self.strained, self._credit = True, 0
 
     def take(self, messages: int) -> bool:

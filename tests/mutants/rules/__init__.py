@@ -2,6 +2,7 @@
 
 from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
 MUTANTS = (
@@ -15,4 +16,6 @@ MUTANTS = (
     *CANCEL,
     *TENANTS,
     *REDACTION,
+    *HOUSEKEEPING,
+    *OVERLOAD,
 )
