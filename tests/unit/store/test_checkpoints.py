@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,6 +69,26 @@ async def test_reads_that_never_pause_do_not_keep_the_log_from_being_taken_back(
     await asyncio.gather(*reading, return_exceptions=True)
     assert (await store.backlog()).waiting == written
     assert (await store.log(HistoryFilter(NS))).items
+
+
+async def test_nobody_who_writes_waits_for_a_long_read(store: SqliteStore, tmp_path: Path) -> None:
+    over = threading.Event()
+
+    def long_read(session: Session) -> bool:
+        session.rows("SELECT seq FROM messages LIMIT 9")
+        return over.wait(20)
+
+    reading = asyncio.create_task(store._read(long_read))
+    while log_size(tmp_path) <= LIMIT:
+        await accepted(store, publication(body=bytes(65536)))
+    async with asyncio.timeout(4):  # less than SQLite waits for a lock
+        for _ in range(40):
+            await accepted(store, publication())
+            await asyncio.sleep(0.02)
+    assert not reading.done() and log_size(tmp_path) > LIMIT
+    over.set()
+    assert await reading
+    await until(lambda: log_size(tmp_path) <= LIMIT)
 
 
 async def test_the_writer_takes_back_the_log_itself_again_afterwards(store: SqliteStore, tmp_path: Path) -> None:
