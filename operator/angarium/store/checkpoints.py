@@ -18,6 +18,7 @@ from angarium.store.writer import Writer
 _log = logging.getLogger(__name__)
 
 _POLL_S = 0.5
+_AFTER_ERROR_S = 10.0
 _TOO_LARGE = 2 * WAL_LIMIT_BYTES
 
 
@@ -40,11 +41,14 @@ class Checkpoints:
         self._connection.close()
 
     def _turn(self) -> None:
-        while not self._ended.wait(_POLL_S):
+        pause_s = _POLL_S
+        while not self._ended.wait(pause_s):
+            pause_s = _POLL_S
             try:
                 if self._wal.stat().st_size > _TOO_LARGE:
                     self._bring_back()
             except (OSError, StoreError, sqlite3.Error) as error:
+                pause_s = _AFTER_ERROR_S
                 _log.warning("the write-ahead log %s could not be made smaller: %s", self._wal, error)
 
     def _bring_back(self) -> None:

@@ -17,10 +17,16 @@ from angarium.store.portions import fitting
 from angarium.store.rows import message_of
 from angarium.store.transaction import Row, Transaction, json_array
 
+_AT_ONCE = 500
+"""Listed letters that are deleted in one transaction."""
+
 
 def delete(tx: Transaction, where: HistoryFilter, found: Sequence[Row]) -> Page[str]:
-    """`found` are the letters that a reader found. Nothing but numbers and lengths is read of what goes."""
-    page = found if _listed(where) else found[: where.count]
+    """`found` are the letters that a reader found. Nothing but numbers and lengths is read of what goes.
+
+    The page ends early when it is long or its bodies are large, listed letters or not: the writer has others to serve.
+    """
+    page = fitting(found[:_AT_ONCE] if _listed(where) else found[: where.count], MOST_BYTES, "weight")
     left = _left(tx, page)
     remove(tx, left)
     return Page(tuple(map(_id, left)), _cursor(found, page))

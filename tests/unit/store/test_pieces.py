@@ -5,6 +5,7 @@ from functools import partial
 from itertools import pairwise
 
 import pytest
+from tests.support.api import Dispatch
 from tests.support.fakes import START, FakeClock
 from tests.support.stores import (
     DAY,
@@ -23,10 +24,12 @@ from tests.support.stores import (
 )
 
 from angarium.domain.declarations import Callback, DeliveryOptions, Destination, FlowControl, Kind, ObjectRef
+from angarium.domain.ids import dlq_id
 from angarium.domain.messages import Leased, Outcome
 from angarium.domain.ports import Limits, Retention
 from angarium.domain.views import HistoryFilter
-from angarium.store import SqliteStore, open_store, ownership, portions, tenants
+from angarium.service.dead_letters import DeadLetters
+from angarium.store import SqliteStore, history, open_store, ownership, portions, tenants
 from angarium.store.portions import MOST_BYTES
 
 QUEUE = ObjectRef(Kind.QUEUE, NS, "orders")
@@ -173,3 +176,20 @@ async def test_outcomes_that_come_while_a_tenant_goes_leave_nothing_of_it(
     for table in ("log", "dead_letters", "messages", "lanes", "usage"):
         rows = await store._read(lambda session, table=table: session.rows(f"SELECT * FROM {table}"))  # type: ignore[misc]
         assert not rows, table
+
+
+@pytest.mark.parametrize("by", ["dlq_ids", "message_ids"])
+async def test_listed_letters_with_large_bodies_are_all_deleted_a_few_at_a_time(store: SqliteStore, by: str) -> None:
+    _, leased = await store.accept([publication(body=bytes(2**20)) for _ in range(20)], grant())
+    await store.record([failed(item) for item in leased], START)
+    letters = await store._read(lambda session: history.letters(session, HistoryFilter(NS)))
+    listed = {
+        "message_ids": [item.message.id for item in leased],
+        "dlq_ids": [dlq_id(letter["time_ms"], letter["seq"]) for letter in letters],
+    }
+    executed = statements(store)
+    service = DeadLetters(store, Dispatch(), [], FakeClock())
+    deleted = await service.delete(HistoryFilter(NS, **{by: listed[by]}))  # type: ignore[arg-type]
+    assert (deleted.count, deleted.cursor) == (20, None)
+    assert sum(sql == "BEGIN IMMEDIATE" for sql in executed) >= 3
+    assert (await store.backlog()).dead_letters == 0
