@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from angarium.domain.callbacks import Report
 from angarium.domain.declarations import Kind, ObjectRef
@@ -23,24 +24,36 @@ SQL = load("housekeeping")
 _FLOW_CONTROL_KEPT = timedelta(hours=1)
 """How long a flow-control key that nothing uses stays known, so that it can be looked at after the work is done."""
 
+_TOMBSTONES_AT_ONCE = 50
 _PAGES_AT_ONCE = 100  # each is moved by a step of its own, some 50 µs
 _PAGES_KEPT = 4096  # 16 MiB
 _SHARE_KEPT = 4
 """One page in so many may be free for good."""
 
 
+class Looked(NamedTuple):
+    """What failed, by Endpoint, and the deleted Endpoint that was looked at last (None: no others are left)."""
+
+    failed: Mapping[ObjectRef, Sequence[str]]
+    last: tuple[int, int] | None
+
+
 def fail_orphans(
-    tx: Transaction, deleted_before: datetime, now: datetime, limit: int, terms: Terms
-) -> Mapping[ObjectRef, Sequence[str]]:
+    tx: Transaction, deleted_before: datetime, after: tuple[int, int], now: datetime, limit: int, terms: Terms
+) -> Looked:
+    """Messages of a few of the Endpoints deleted before this, which come after this one in the order of deletion."""
     failed: dict[ObjectRef, list[str]] = {}
-    for tombstone in tx.rows(SQL["tombstones"], to_ms(deleted_before)):
-        if limit <= 0:
-            break
+    given = {"before": to_ms(deleted_before), "after_ms": after[0], "after": after[1]}
+    tombstones = tx.rows(SQL["tombstones"], **given, limit=_TOMBSTONES_AT_ONCE)
+    for tombstone in tombstones:
         ids = _fail_orphans_of(tx, tombstone, now, limit, terms)
         if ids:
             failed[ObjectRef(Kind.ENDPOINT, tombstone["namespace"], tombstone["name"])] = ids
             limit -= len(ids)
-    return failed
+        if limit <= 0:
+            break
+    more = len(tombstones) == _TOMBSTONES_AT_ONCE
+    return Looked(failed, (tombstones[-1]["deleted_ms"], tombstones[-1]["seq"]) if more else None)
 
 
 def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int, terms: Terms) -> list[str]:

@@ -269,8 +269,12 @@ class SqliteStore:
     async def fail_orphans(
         self, deleted_before: datetime, now: datetime, limit: int
     ) -> Mapping[ObjectRef, Sequence[str]]:
-        operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now)
-        return await self._portion("orphans", partial(operation, terms=self._terms), limit)
+        operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, terms=self._terms)
+        after: tuple[int, int] | None = (0, 0)
+        failed: Mapping[ObjectRef, Sequence[str]] = {}
+        while after is not None and not failed:
+            failed, after = await self._portion("orphans", partial(operation, after=after), limit)
+        return failed
 
     async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
         return await self._portion("places", partial(queues.free_places, ended_before=ended_before, now=now), limit)

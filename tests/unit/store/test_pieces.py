@@ -193,3 +193,23 @@ async def test_listed_letters_with_large_bodies_are_all_deleted_a_few_at_a_time(
     assert (deleted.count, deleted.cursor) == (20, None)
     assert sum(sql == "BEGIN IMMEDIATE" for sql in executed) >= 3
     assert (await store.backlog()).dead_letters == 0
+
+
+async def test_many_deleted_endpoints_are_looked_at_a_few_at_a_time_and_one_in_use_holds_up_none(
+    store: SqliteStore,
+) -> None:
+    endpoints = [endpoint(f"e{n:03}") for n in range(160)]
+    await store.apply(endpoints, START)
+    _, (flying,) = await store.accept([publication(endpoint="e000")], grant())
+    (last,) = await accepted(store, publication(endpoint="e159"))
+    await store.remove([(each.ref, None) for each in endpoints], START)
+    executed = statements(store)
+    failed_now = await store.fail_orphans(START + SECOND, START + SECOND, 100)
+    assert failed_now == {endpoints[-1].ref: [last.id]}
+    assert sum(sql == "BEGIN IMMEDIATE" for sql in executed) == 4
+    assert await store.fail_orphans(START + SECOND, START + SECOND, 100) == {}
+    left = await store._read(lambda session: session.rows("SELECT name FROM declared"))
+    assert [row["name"] for row in left] == ["e000"]
+    await store.record([delivered(flying)], START)
+    assert await store.fail_orphans(START + SECOND, START + SECOND, 100) == {}
+    assert not await store._read(lambda session: session.rows("SELECT name FROM declared"))

@@ -153,7 +153,7 @@ def test_a_page_of_history_is_read_in_order(
 @pytest.mark.parametrize(
     ("statement", "index"),
     [
-        ("housekeeping.tombstones", "declared_deleted (deleted_ms<?)"),
+        ("housekeeping.tombstones", "declared_deleted (deleted_ms>? AND deleted_ms<?)"),
         ("housekeeping.old_log", "log_time (namespace=? AND time_ms<?)"),
         ("housekeeping.old_dead_letters", "dead_letters_time (namespace=? AND created_ms<?)"),
         ("housekeeping.aged", "messages_aging (aging_ms<?)"),

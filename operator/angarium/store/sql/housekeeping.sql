@@ -1,5 +1,7 @@
 -- name: tombstones
-SELECT seq, namespace, name, deleted_ms FROM declared WHERE deleted_ms < ? ORDER BY deleted_ms;
+SELECT seq, namespace, name, deleted_ms FROM declared
+WHERE deleted_ms < :before AND (deleted_ms, seq) > (:after_ms, :after)
+ORDER BY deleted_ms, seq LIMIT :limit;
 
 -- name: orphans
 -- Those in flight are left alone: their attempt ends first. The others wait in lanes of the Endpoint, of which '#' parts
