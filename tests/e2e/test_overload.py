@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from tests.support.angarium import Angarium
-from tests.support.receiver import Receiver
+from tests.support.receiver import Answer, Receiver
 
 from angarium.files.users import DEFAULT_USER
 
@@ -62,6 +62,20 @@ def test_every_publish_is_answered_and_what_was_accepted_is_delivered(angarium: 
     check_answers(report)
     wait_for_all(receiver, report["accepted"], PATIENCE_S)
     assert angarium.metric("angarium_messages_waiting") == 0
+
+
+def test_what_waits_for_a_destination_that_hangs_refuses_nobody(angarium: Angarium, receiver: Receiver) -> None:
+    with Receiver(default=Answer(ending="hang")) as hanging, angarium.client(DEFAULT_USER.token) as client:
+        batch = [{"destination": hanging.url("/never"), "body": str(number)} for number in range(500)]
+        for _ in range(8):
+            answers = client.post("/v2/batch", json=batch).raise_for_status().json()
+            assert all("messageId" in answer for answer in answers)
+        hanging.wait_for(1)
+        for number in range(300):
+            client.post(f"/v2/publish/{receiver.url('/flood')}", content=str(number)).raise_for_status()
+        wait_for_all(receiver, list(range(300)), PATIENCE_S)
+        assert angarium.metric("angarium_messages_waiting") > 3_000
+        angarium.kill()
 
 
 @pytest.mark.thorough

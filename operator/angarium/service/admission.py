@@ -27,6 +27,7 @@ _BUSY_S = 0.020
 _CALM_S = 0.004
 _SMOOTHING = 0.1
 _HORIZON_TICKS = 60
+_CALM_TICKS = 20
 _LEAST_ALLOWED = 1000
 _MOST_CREDIT = 100
 
@@ -46,7 +47,8 @@ class Pressure:
     messages that came in since the loop was last calm and have not been attempted.
 
     Strained: the loop is late, and more has come in since it was last calm than it delivers in three seconds. Then a
-    publish needs a delivery before it. Calm again: it is not late, so whatever still waits is held back elsewhere.
+    publish needs a delivery before it. Calm: it was not late for a second, so whatever still waits is held back
+    elsewhere.
     """
 
     def __init__(self) -> None:
@@ -74,7 +76,7 @@ class Pressure:
         self._recent.append(self._ended)
         self._ended = 0
         self._calm_ticks = self._calm_ticks + 1 if self.lateness_s < _CALM_S else 0
-        if self._calm_ticks >= _HORIZON_TICKS:
+        if self._calm_ticks >= _CALM_TICKS:
             self.waiting = 0
         allowed = max(_LEAST_ALLOWED, sum(self._recent))
         if self.strained:

@@ -186,5 +186,5 @@ class TestAdmission:
         running = asyncio.create_task(admission.run(beats))
         await admission.admit(1, 10)
         assert not pressure.strained
-        assert beats.count >= 3 / TICK_S
+        assert beats.count >= 1 / TICK_S
         running.cancel()
