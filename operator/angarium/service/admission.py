@@ -103,10 +103,6 @@ class Admission:
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._waiting_bytes = 0
 
-    @property
-    def pressure(self) -> Pressure:
-        return self._pressure
-
     async def run(self, pulse: Pulsing) -> None:
         """Feels how late the loop is, until it is cancelled."""
         while True:
