@@ -101,6 +101,6 @@ async def test_a_tenant_is_removed_and_its_messages_are_canceled_without_a_pause
 
 
 def _slow(seconds: list[float]) -> int:
-    """How many were pauses. One in a thousand may be the disk's or the machine's doing."""
+    """How many were pauses. Two, or one in a thousand, may be the disk's or the machine's doing."""
     slow = sum(each > PAUSE_S for each in seconds)
-    return 0 if slow <= len(seconds) / 1000 else slow
+    return 0 if slow <= max(2, len(seconds) // 1000) else slow

@@ -28,6 +28,7 @@ from angarium.store import SqliteStore, open_store
 
 TABLES = ("messages", "bodies", "attempts", "log", "dead_letters", "deduplication", "flow_controls", "runs", "lanes")
 SIZES = (0, 120, 256, 900, 3_000, 9_000, 40_000)
+_BATCH_BYTES = 8 * 2**20
 _CALLS = ("purge", "fail_orphans", "free_places", "give_back")
 
 
@@ -47,6 +48,7 @@ class Traffic:
         self.path = folder / "angarium.db"
         self._numbers, self._ids = count(), count()
         self._sizes = cycle(sizes)
+        self._batch = max(1, min(500, _BATCH_BYTES * len(sizes) // max(1, sum(sizes))))
         self.store = open_store(
             self.path,
             limits=Limits(waiting=10**9, stored_bytes=10**13),
@@ -61,9 +63,10 @@ class Traffic:
 
     async def period(self, messages: int, length: timedelta) -> None:
         await self._fire(length)
-        for first in range(0, messages, 500):
-            await self._deliver(min(500, messages - first))
-            self.clock.advance(length * min(500, messages - first) / messages)
+        for first in range(0, messages, self._batch):
+            many = min(self._batch, messages - first)
+            await self._deliver(many)
+            self.clock.advance(length * many / messages)
         await self._rest()
 
     async def _deliver(self, many: int) -> None:
@@ -144,10 +147,10 @@ class Rounds:
         running = asyncio.create_task(self._janitor.run(Pulse()))
         ended = asyncio.create_task(self._round.wait())
         await asyncio.wait([running, ended], return_when=asyncio.FIRST_COMPLETED)
-        running.cancel()
+        for task in (running, ended):
+            task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await running
-        await ended
+            await running  # raises what ended the loop, if that was it
 
     def called(self, name: str, answer: Any, took_s: float) -> None:
         self.took.append(took_s)
