@@ -15,12 +15,15 @@ class Work:
     def __init__(self, path: Path) -> None:
         self.connection = open_writer(path, durable=False)
         self.connection.execute("CREATE TEMP TABLE work (value)")
-        self.now = 0.0
-        self.portion = Portion(lambda: self.now)
+        self.now = self.busy = 0.0
+        self.portion = Portion(lambda: self.now, lambda: self.busy)
 
-    def done(self, rows: int, took_s: float, changed: int | None = None) -> int:
+    def done(self, rows: int, busy_s: float, changed: int | None = None, waited_s: float = 0.0) -> int:
+        """How many rows the next one may take on."""
+
         def operation(tx: Transaction) -> None:
-            self.now += took_s
+            self.busy += busy_s
+            self.now += busy_s + waited_s
             for _ in range(rows if changed is None else changed):
                 tx.run("INSERT INTO work VALUES (1)")
 
@@ -50,6 +53,18 @@ def test_what_is_quick_grows_step_by_step(work: Work) -> None:
 def test_what_takes_about_as_long_as_it_may_stays(work: Work) -> None:
     first = work.portion.rows
     assert work.done(first, 0.007) == first
+
+
+def test_waiting_for_a_disk_makes_it_smaller_but_not_as_small(work: Work) -> None:
+    while work.portion.rows < 800:
+        work.done(work.portion.rows, 0.001)
+    sizes = [work.done(work.portion.rows, 0.004, waited_s=0.2) for _ in range(5)]
+    assert sizes == [400, 200, 100, 100, 100]
+
+
+def test_waiting_for_a_busy_program_does_not_keep_it_small(work: Work) -> None:
+    first = work.portion.rows
+    assert work.done(first, 0.002, waited_s=0.03) == 2 * first
 
 
 def test_nothing_is_learned_from_having_nothing_to_do(work: Work) -> None:
