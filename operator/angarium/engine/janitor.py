@@ -31,7 +31,7 @@ class HousekeepingSettings:
     every: timedelta = timedelta(minutes=1)
     orphan_grace: timedelta = timedelta(minutes=5)
     callback_hold: timedelta = timedelta(hours=24)
-    batch: int = 1000
+    batch: int = 500
     pause: timedelta = timedelta(milliseconds=10)
 
     @property
