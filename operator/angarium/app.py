@@ -40,6 +40,7 @@ from angarium.engine.loops import settle_memory
 from angarium.engine.outcomes import Outcomes
 from angarium.engine.scheduler import Scheduler
 from angarium.engine.supervisor import Loop, Supervisor
+from angarium.service.admission import Admission
 from angarium.service.catalog import Catalog
 from angarium.service.dead_letters import DeadLetters
 from angarium.service.flow_control import FlowControls
@@ -116,7 +117,9 @@ class DeliveryPlane:
         )
         housekeeping = HousekeepingSettings(orphan_grace=settings.orphan_grace, callback_hold=settings.callback_hold)
         janitor = Janitor(store, retention_of(settings), observers, self.dispatcher, clock, housekeeping)
-        self._publishing = Publishing(store, self.dispatcher, observers)
+        admission = Admission(clock)
+        base.audience.add(admission)
+        self._publishing = Publishing(store, self.dispatcher, observers, admission)
         context = Context(
             publishing=self._publishing,
             messages=Messages(store, [self.dispatcher.bindings, self.dispatcher], clock),
@@ -139,6 +142,7 @@ class DeliveryPlane:
                 Loop("dispatcher", self.dispatcher.claim),
                 Loop("leases", self.dispatcher.heartbeat),
                 Loop("janitor", janitor.run, timedelta(minutes=5)),
+                Loop("admission", admission.run),
                 *([] if sender else [Loop("courier", courier.run)]),
             ]
         )

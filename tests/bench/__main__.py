@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.figures import as_json, markdown_table, text_table
-from tests.bench.waiting import BenchError
 from tests.bench.rig import Rig
 from tests.bench.scenarios import backlog, fanout, flow_control, latency, queues, schedules, sustained
 from tests.bench.tools import MISSING
+from tests.bench.waiting import BenchError
 
 SCENARIOS: dict[str, Callable[[Rig], None]] = {
     "sustained": sustained.run,

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.httpx_sender import HttpxSender
-from tests.bench.waiting import BenchError
 from tests.bench.rig import Rig
 from tests.bench.server import Server
 from tests.bench.sink import Sink
 from tests.bench.tools import MISSING
+from tests.bench.waiting import BenchError
 
 SHIPPED = "AiohttpSender"
 OTHER_SENDER = "--with-httpx"

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.waiting import BenchError
 from tests.bench.tools import WRK
+from tests.bench.waiting import BenchError
 
 SCRIPT = Path(__file__).with_name("load.lua")
 MARK = "FIGURES "

@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from tests.bench.waiting import BenchError
 from tests.bench.server import HEADERS, Server
+from tests.bench.waiting import BenchError
 from tests.support.api import Wire
 
 BATCH = 100

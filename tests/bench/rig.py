@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tests.bench.figures import number
 from tests.bench.load import Load
-from tests.bench.waiting import BenchError, wait_for
-from tests.support.processes import Memory, Peak, cpu_s
 from tests.bench.server import Bare, Server
 from tests.bench.sink import Sink
 from tests.bench.targets import ROWS
+from tests.bench.waiting import BenchError, wait_for
+from tests.support.processes import Memory, Peak, cpu_s
 
 DRAIN_S = 120.0
 POLL_S = 0.004

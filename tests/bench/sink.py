@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.bench.waiting import BenchError, await_listening
 from tests.bench.tools import NGINX
+from tests.bench.waiting import BenchError, await_listening
 from tests.support.programs import Program, free_port
 
 CONFIGURATION = """

@@ -7,16 +7,16 @@ import time
 from collections.abc import Sequence
 
 import pytest
-from tests.support import processes
 from tests.bench.arrivals import taken
 from tests.bench.figures import as_json, markdown_table, percentile, text_table
 from tests.bench.load import BODY, MARK, SCRIPT, figures_in
-from tests.bench.waiting import BenchError, wait_for
-from tests.support.processes import Memory, Peak
 from tests.bench.scenarios import flow_control
 from tests.bench.sink import requests_in
 from tests.bench.targets import AIM_REACHED, NOT_REACHED, OTHERS, REACHED, ROWS, Row
+from tests.bench.waiting import BenchError, wait_for
+from tests.support import processes
 from tests.support.cluster import ROOT
+from tests.support.processes import Memory, Peak
 
 STATUS = (
     "HTTP/1.1 200 OK\r\nServer: nginx\r\n\r\nActive connections: 66 \nserver accepts handled requests\n 67 67 40961 \n"

@@ -375,7 +375,10 @@ class HistoryStore(Protocol):
 
 
 class HousekeepingStore(Protocol):
-    """What keeps the store small. Small batches: call again while they return something."""
+    """What keeps the store small. Small batches: call again while they return something.
+
+    `limit` is the most that a batch takes on; it takes on less where rows are large or the disk is slow.
+    """
 
     async def fail_orphans(
         self, deleted_before: datetime, now: datetime, limit: int
@@ -388,10 +391,14 @@ class HousekeepingStore(Protocol):
         ...
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
-        """Remove what is older than the retention, at most about `limit` rows. Returns how many went.
+        """Remove what is older than the retention, at most about `limit` rows. Returns how many went, 0: none is left.
 
         The newest runs that a Schedule's status may show stay, with their messages but not the bodies.
         """
+        ...
+
+    async def give_back(self, limit: int) -> int:
+        """Give disk space that has become free back, as far as it is much: at most so many pages. Returns how many."""
         ...
 
     async def tenants(self) -> Mapping[str, str | None]:

@@ -8,12 +8,12 @@ import sys
 import time
 from pathlib import Path
 
-from tests.bench.waiting import BenchError
-from tests.support.processes import memory
 from tests.bench.rig import Delivered, Rig
 from tests.bench.server import Server
 from tests.bench.sink import Sink
+from tests.bench.waiting import BenchError
 from tests.support.alone import NAMESPACE
+from tests.support.processes import memory
 
 FILL_S = 600.0
 PORTION = 100_000

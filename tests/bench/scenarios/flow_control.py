@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 from tests.bench.arrivals import Arrival, listening
 from tests.bench.load import BODY
-from tests.bench.waiting import BenchError
 from tests.bench.publisher import post_each, publish_batches
 from tests.bench.rig import Rig
 from tests.bench.server import Server
+from tests.bench.waiting import BenchError
 from tests.support.alone import TOKEN
 
 KEYS = [f"key-{number}" for number in range(10)]

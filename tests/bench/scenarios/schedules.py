@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from tests.bench.arrivals import Arrival, Arrivals, listening
 from tests.bench.figures import percentile
 from tests.bench.load import BODY
-from tests.bench.waiting import BenchError
 from tests.bench.rig import Rig
 from tests.bench.server import Server
 from tests.bench.stores import opened
+from tests.bench.waiting import BenchError
 from tests.support.alone import NAMESPACE
 
 from angarium.domain.declarations import Declared, Destination, Kind, ObjectRef, Schedule, Timing

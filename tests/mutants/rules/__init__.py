@@ -4,6 +4,7 @@ from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.hostile import HOSTILE
+from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
 MUTANTS = (
@@ -19,4 +20,6 @@ MUTANTS = (
     *REDACTION,
     *FILES,
     *HOSTILE,
+    *HOUSEKEEPING,
+    *OVERLOAD,
 )
