@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, KeyRef, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError
+from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import (
@@ -418,6 +419,10 @@ class Store(
 
     def beat(self) -> float:
         """How many seconds ago the writer last turned, 0 while it is idle: the liveness of the store."""
+        ...
+
+    def figures(self) -> StoreFigures:
+        """Of its own work, for metrics. May ask the file system."""
         ...
 
     async def close(self) -> None: ...

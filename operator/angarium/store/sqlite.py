@@ -12,6 +12,7 @@ from typing import TypeVar
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError
+from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
@@ -48,7 +49,7 @@ from angarium.store import (
 )
 from angarium.store.connection import open_reader, open_writer
 from angarium.store.intake import Terms
-from angarium.store.location import check_location
+from angarium.store.location import check_location, sizes
 from angarium.store.lock import FileLock
 from angarium.store.readers import Readers
 from angarium.store.transaction import Session, Transaction
@@ -96,6 +97,7 @@ class SqliteStore:
             raise
         self._connection = connection
         self._writer = Writer(connection, clock)
+        self._path = database
 
     # Declared objects
 
@@ -254,7 +256,7 @@ class SqliteStore:
         return await self._read(partial(progress.topic_views, refs=refs))
 
     async def backlog(self) -> Backlog:
-        return await self._read(progress.backlog)
+        return await self._read(partial(progress.backlog, now=self._clock.now()))
 
     # Housekeeping
 
@@ -291,6 +293,9 @@ class SqliteStore:
 
     def beat(self) -> float:
         return self._writer.beat()
+
+    def figures(self) -> StoreFigures:
+        return StoreFigures(self._writer.figures, self._writer.waiting(), *sizes(self._path))
 
     async def close(self) -> None:
         """Finish what is under way and let go of the file. May be called twice."""
