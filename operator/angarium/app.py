@@ -47,7 +47,7 @@ from angarium.service.messages import Messages
 from angarium.service.objects import Objects, Quotas
 from angarium.service.publishing import Publishing
 from angarium.settings import Networks, Settings
-from angarium.store import open_store
+from angarium.store import back_up, open_store
 from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
 
 logger = logging.getLogger(__name__)
@@ -300,6 +300,11 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
                 tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
                 await plane.run(stop_signal(), files.run, tokens.run)
     return 0
+
+
+def back_up_database(settings: Settings, target: Path) -> int:
+    """`angarium backup`. Returns the bytes of the copy; raises StoreError."""
+    return back_up(settings.database, target)
 
 
 def quotas_of(settings: Settings) -> Quotas:

@@ -1,4 +1,4 @@
-"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium version`."""
+"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium backup`, `angarium version`."""
 
 import asyncio
 import dataclasses
@@ -85,6 +85,7 @@ def main() -> None:
     \b
     angarium dev examples/quickstart   try it on this machine, without a cluster
     angarium run                       run it in a Kubernetes cluster
+    angarium backup FILE               copy its database while it runs
 
     Publish with the QStash SDKs, qstash for Python and @upstash/qstash for JavaScript: set QSTASH_URL and QSTASH_TOKEN
     to the values that `angarium dev` prints, or that the Secret of a Token resource holds.
@@ -143,6 +144,27 @@ def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
         return asyncio.run(run_in_dev(settings, paths, ephemeral=ephemeral))
 
     _end(start)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def backup(file: Path, **flags: str | None) -> None:
+    """Copy the database to FILE, also while Angarium runs.
+
+    FILE must not exist yet. It is complete once it is there, and holds signing keys: nobody but its owner can read it.
+    To restore it, end Angarium, put FILE in the place of the database, and remove the files beside it that end in -wal
+    and -shm.
+    """
+    from angarium.app import back_up_database
+
+    def copy() -> int:
+        settings = load(flags, os.environ, Settings())
+        size = back_up_database(settings, file)
+        click.echo(f"{settings.database} is copied to {file} ({size} bytes)")
+        return 0
+
+    _end(copy)
 
 
 @main.command()
