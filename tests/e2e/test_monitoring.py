@@ -12,8 +12,9 @@ import yaml
 from tests.support.alone import TOKEN, admit, kubeconfig_of
 from tests.support.angarium import Angarium
 from tests.support.exposition import Exposition, Family
+from tests.support.programs import free_port
 from tests.support.promql import Matcher, Selector, read
-from tests.support.receiver import Receiver
+from tests.support.receiver import Answer, Receiver
 
 from angarium.settings import fields
 from angarium.settings import flag as flag_of
@@ -203,3 +204,36 @@ def test_references_inside_the_page_lead_somewhere() -> None:
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"`(--[a-z-]+)", OPERATIONS)) - {"--as"}))
 def test_flags_on_the_page_are_flags_of_the_program(flag: str) -> None:
     assert flag in {flag_of(field.name) for field in fields()}
+
+
+def test_every_line_of_a_program_has_an_action_and_no_secret(tmp_path: Path) -> None:
+    """One that has trouble: no API server, and destinations that refuse or are not there."""
+    asyncio.run(admit(tmp_path / "angarium.db"))
+    with Receiver() as receiver, Angarium(tmp_path, kubeconfig=kubeconfig_of(tmp_path)) as angarium:
+        receiver.answer("/fails", Answer(500, (("Set-Cookie", "sentinel-cookie"),), b"sentinel-answer"))
+        angarium.start(ready=False)
+        host = f"me:sentinel-password@127.0.0.1:{receiver.port}"
+        given = {
+            "Upstash-Retries": "0",
+            "Upstash-Forward-Authorization": "Bearer sentinel-header",
+            "Upstash-Failure-Callback": f"http://{host}/fails?key=sentinel-callback",
+        }
+        with angarium.client(TOKEN) as client:
+            for url in (
+                f"http://{host}/fails?key=sentinel-query",
+                f"http://127.0.0.1:{free_port()}/?key=sentinel-query",
+            ):
+                answer = client.post(f"/v2/publish/{url}", headers=given, content=b"sentinel-body")
+                assert answer.status_code == 200, answer.text
+            client.get("/v2/messages/none", params={"qstash_token": TOKEN})
+            keys = client.get("/v2/keys").json()
+        angarium.wait_until(lambda: angarium.metric("angarium_dead_letters") == 4, "done with both and their callbacks")
+        message_id = answer.json()["messageId"]
+        angarium.stop()
+        text = angarium.program.log.read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert {"program.start", "apiserver.lose", "attempt.end", "program.end"} <= {line["action"] for line in lines}
+    assert all(line["message_id"] and line["namespace"] for line in lines if line["action"] == "attempt.end")
+    assert message_id in {line.get("message_id") for line in lines}
+    for secret in ("sentinel", TOKEN, keys["current"], keys["next"]):
+        assert secret not in text
