@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import logging
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -14,8 +15,11 @@ import click
 from angarium.domain.errors import SettingsError, StoreError
 from angarium.settings import Settings, default_text, fields, flag, load, value, variable
 
+EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 LAST_PORT = 65535
+
+_log = logging.getLogger(__name__)
 
 # In dev mode the program is alone on a laptop: it listens there only, may call it, and writes for a person.
 DEV_DEFAULTS = Settings(
@@ -193,4 +197,9 @@ def _end(start: Callable[[], int]) -> None:
         sys.exit(EXIT_UNUSABLE)
     except KeyboardInterrupt:
         code = 130
+    except Exception:  # noqa: BLE001  whatever ends the program is told as all else is, not as a bare traceback
+        _log.critical(
+            "the program ends by an error; it may be started again", exc_info=True, extra={"action": "program.fail"}
+        )
+        code = EXIT_FAILED
     sys.exit(code)

@@ -199,12 +199,20 @@ def test_an_event_loop_that_is_blocked_lets_the_probe_run_into_its_time_limit() 
     assert not thread.is_alive()
 
 
-def operator_of(base: Foundation, clock: FakeClock) -> Operator:
-    catalog = Catalog(base.store, [], [], clock)
+@asynccontextmanager
+async def operated() -> AsyncIterator[tuple[Running, Operator]]:
+    """With an operator whose thread is started, and ended."""
+    clock = FakeClock()
+    base, store = foundation(clock)
     config = Configuration()
     config.host = "http://127.0.0.1:9"
-    planes = Planes(base.store, catalog, base.keys, KubeReferences(clock), clock)
-    return Operator(config, Scope(None, RESYNC, "http://a.test"), planes)
+    catalog = Catalog(store, [], [], clock)
+    planes = Planes(store, catalog, base.keys, KubeReferences(clock), clock)
+    operator = Operator(config, Scope(None, RESYNC, "http://a.test"), planes)
+    async with running(base, store, operator) as angarium:
+        operator.start()
+        yield angarium, operator
+        await asyncio.to_thread(operator.stop, 10)
 
 
 async def test_an_operator_whose_thread_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,17 +224,13 @@ async def test_an_operator_whose_thread_hangs_is_named(monkeypatch: pytest.Monke
         return []
 
     monkeypatch.setattr(preflight, "problems", problems)
-    clock = FakeClock()
-    base, store = foundation(clock)
-    operator = operator_of(base, clock)
-    async with running(base, store, operator) as angarium:
-        operator.start()
+    async with operated() as (angarium, operator):
         await asyncio.to_thread(entered.wait, 10)
         assert await angarium.problems() == []
         assert await angarium.problems("/readyz") == ["operator: the first resync is not done"]
-        clock.advance(2 * RESYNC + timedelta(seconds=61))
+        angarium.clock.advance(2 * RESYNC + timedelta(seconds=61))
         await angarium.has("resync: no turn for 661 s")
-        await asyncio.to_thread(operator.stop, 10)
+        assert operator.health.turn.age_s == 661
 
 
 async def test_an_operator_whose_thread_has_failed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,10 +238,6 @@ async def test_an_operator_whose_thread_has_failed_is_named(monkeypatch: pytest.
         raise ZeroDivisionError("a bug")
 
     monkeypatch.setattr(preflight, "problems", problems)
-    clock = FakeClock()
-    base, store = foundation(clock)
-    operator = operator_of(base, clock)
-    async with running(base, store, operator) as angarium:
-        operator.start()
+    async with operated() as (angarium, operator):
         await angarium.has("operator: it has failed, see the log")
-        await asyncio.to_thread(operator.stop, 10)
+        assert not operator.health.up

@@ -2,6 +2,7 @@
 
 from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
 MUTANTS = (
@@ -15,4 +16,5 @@ MUTANTS = (
     *CANCEL,
     *TENANTS,
     *REDACTION,
+    *OPERATIONS,
 )
