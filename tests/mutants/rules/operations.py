@@ -70,8 +70,8 @@ HEALTH = (
     Mutant(
         "a writer that does not turn is seen",
         "store/writer.py",
-        "return 0.0 if since is None",
-        "return 0.0 if since",
+        "max(0.0, self._clock.monotonic() - since)",
+        "min(0.0, self._clock.monotonic() - since)",
         (_LIVENESS,),
     ),
     Mutant(

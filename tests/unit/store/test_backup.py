@@ -4,8 +4,10 @@ import asyncio
 import os
 import sqlite3
 import stat
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.support.fakes import KEYS, FakeClock
@@ -45,6 +47,33 @@ def files_in(folder: Path) -> dict[str, tuple[int, int]]:
     return {name: (one.st_size, stat.S_IMODE(one.st_mode)) for name, one in found.items()}
 
 
+def asked(database: Path, sql: str) -> Any:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(sql).fetchone()[0]
+
+
+def overwrite_pages(database: Path) -> None:
+    content = bytearray(database.read_bytes())
+    for page in range(10, len(content) // 4096 - 1, 3):
+        content[page * 4096 : page * 4096 + 100] = os.urandom(100)
+    database.write_bytes(content)
+
+
+def break_a_rule(database: Path) -> None:
+    """Every page can be read, and what is in one of them cannot be."""
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        (sql,) = connection.execute("SELECT sql FROM sqlite_schema WHERE name = 'usage'").fetchone()
+        change = "UPDATE sqlite_schema SET sql = ? WHERE name = 'usage'"
+        connection.execute(change, (sql.replace("NOT NULL,   -- messages", ",   -- messages"),))
+        connection.commit()
+    with closing(sqlite3.connect(database)) as connection:
+        connection.execute("UPDATE usage SET waiting = NULL")
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(change, (sql,))
+        connection.commit()
+
+
 async def test_what_was_committed_is_in_the_copy_which_is_one_private_file(
     store: Store, database: Path, target: Path
 ) -> None:
@@ -53,6 +82,7 @@ async def test_what_was_committed_is_in_the_copy_which_is_one_private_file(
     assert files_in(database.parent)["angarium.db-wal"][0] > 0, "most of it is in the log still"
     size = await asyncio.to_thread(back_up, database, target)
     assert files_in(target.parent) == {"copy.db": (size, 0o600)}
+    assert asked(target, "PRAGMA journal_mode") == "delete", "it can be read where nothing can be written beside it"
     restored = opened(target)
     assert (await restored.backlog()).waiting == 100
     assert await restored.signing_keys() == {NS: KEYS}
@@ -74,13 +104,8 @@ async def test_a_copy_taken_while_messages_come_in_is_of_one_instant(
     for number in range(5):
         copy = target.with_name(f"copy-{number}.db")
         await asyncio.to_thread(back_up, database, copy)
-        connection = sqlite3.connect(copy)
-        (messages,) = connection.execute("SELECT count(*) FROM messages").fetchone()
-        (bodies,) = connection.execute("SELECT count(*) FROM bodies").fetchone()
-        (entries,) = connection.execute("SELECT count(*) FROM log").fetchone()
-        (waiting,) = connection.execute("SELECT waiting FROM usage").fetchone()
-        connection.close()
-        assert messages == bodies == entries == waiting >= 50
+        messages, bodies, entries = (asked(copy, f"SELECT count(*) FROM {it}") for it in ("messages", "bodies", "log"))
+        assert messages == bodies == entries == asked(copy, "SELECT waiting FROM usage") >= 50
         assert messages % 10 == 0, "no transaction is in it by half"
     ended.set()
     await publishing
@@ -98,7 +123,7 @@ def test_a_database_that_nobody_uses_can_be_copied_with_what_a_kill_left_in_its_
 
     asyncio.run(fill())
     back_up(tmp_path / "killed.db", target)
-    assert sqlite3.connect(target).execute("SELECT count(*) FROM messages").fetchone() == (1,)
+    assert asked(target, "SELECT count(*) FROM messages") == 1
 
 
 def test_a_file_that_exists_is_left_alone(store: Store, database: Path, target: Path) -> None:
@@ -128,17 +153,15 @@ def test_the_database_of_another_program_is_refused(database: Path, target: Path
     assert list(target.parent.iterdir()) == []
 
 
-def test_no_copy_is_made_of_a_damaged_database(database: Path, target: Path) -> None:
+@pytest.mark.parametrize("damage", [overwrite_pages, break_a_rule])
+def test_no_copy_is_made_of_a_damaged_database(damage: Callable[[Path], None], database: Path, target: Path) -> None:
     async def fill() -> None:
         store = opened(database)
         await accepted(store, *[publication(body=os.urandom(2000)) for _ in range(200)])
         await store.close()
 
     asyncio.run(fill())
-    content = bytearray(database.read_bytes())
-    for page in range(10, len(content) // 4096 - 1, 3):
-        content[page * 4096 : page * 4096 + 100] = os.urandom(100)
-    database.write_bytes(content)
+    damage(database)
     with pytest.raises(StoreError, match="damaged"):
         back_up(database, target)
     assert list(target.parent.iterdir()) == []
