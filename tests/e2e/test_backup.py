@@ -77,7 +77,7 @@ def test_what_waited_at_the_back_up_is_delivered_from_it(
     with angarium.client(TOKEN) as client:
         once = {"Upstash-Deduplication-Id": "order-1"}
         first = client.post(f"/v2/publish/{receiver.url('/once')}", headers=once).json()["messageId"]
-        late = client.post(f"/v2/publish/{receiver.url('/late')}", headers={"Upstash-Delay": "2s"}).json()["messageId"]
+        late = client.post(f"/v2/publish/{receiver.url('/late')}", headers={"Upstash-Delay": "1h"}).json()["messageId"]
         held = client.post(f"/v2/publish/{receiver.url('/held')}").json()["messageId"]
     receiver.wait_for(1, path="/held")
     load = Load(angarium, receiver.url("/load"))
@@ -93,6 +93,7 @@ def test_what_waited_at_the_back_up_is_delivered_from_it(
     assert {*before, first, late, held} <= found.keys(), "whatever was accepted before the command is in it"
     waiting = {message for message, state in found.items() if state not in ENDED}
     assert {late, held} <= waiting
+    due = waiting - {late}
     already = receiver.count()
     with restored(tmp_path / "copy.db", tmp_path / "fresh") as fresh:
         fresh.start(ready=False)
@@ -100,9 +101,11 @@ def test_what_waited_at_the_back_up_is_delivered_from_it(
         def delivered() -> set[str | None]:
             return {request.header("Upstash-Message-Id") for request in receiver.received()[already:]}
 
-        fresh.wait_until(lambda: waiting <= delivered(), "done with what waited in the back-up")
-        assert delivered() & found.keys() == waiting, "what had ended is not sent again"
+        fresh.wait_until(lambda: due <= delivered(), "done with what waited in the back-up")
+        assert delivered() & found.keys() == due, "what had ended is not sent again, and nothing before its time"
+        assert fresh.metric("angarium_messages_waiting") == 1
         with fresh.client(TOKEN) as client:
+            assert client.get(f"/v2/messages/{late}").status_code == 200
             again = client.post(f"/v2/publish/{receiver.url('/once')}", headers=once)
         assert (again.status_code, again.json()["messageId"]) == (202, first), "a duplicate is one still"
         actions = {line["action"] for line in fresh.log_lines()}
