@@ -26,6 +26,7 @@ from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Kind
 from angarium.domain.entropy import Entropy
 from angarium.domain.errors import SettingsError, StoreError
+from angarium.domain.figures import Turn
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
 from angarium.domain.notices import Notice, Observer
@@ -49,8 +50,8 @@ from angarium.service.messages import Messages
 from angarium.service.objects import Objects, Quotas
 from angarium.service.publishing import Publishing
 from angarium.settings import Networks, Settings
-from angarium.store import open_store
-from angarium.telemetry import AttemptLog, Metrics, set_up_logging
+from angarium.store import back_up, open_store
+from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
 
 logger = logging.getLogger(__name__)
 
@@ -144,9 +145,12 @@ class DeliveryPlane:
                 Loop("janitor", janitor.run, timedelta(minutes=5)),
                 Loop("admission", admission.run),
                 *([] if sender else [Loop("courier", courier.run)]),
-            ]
+            ],
+            clock.monotonic,
         )
-        base.metrics.gauge("messages_in_flight", "Messages held by the dispatcher.", lambda: self.dispatcher.held)
+        base.metrics.watch(self._supervisor.turns)
+        base.metrics.add(lambda: sources.load_families(self._load()))
+        base.metrics.add(lambda: sources.refusal_family(self._api.refusals.counts))
 
     @property
     def alarms(self) -> list[Alarm]:
@@ -157,7 +161,11 @@ class DeliveryPlane:
         """Takes over what an earlier process left, then listens. Returns the API's port."""
         freed = await self._base.store.void_leases(self._owner)
         if freed:
-            logger.info("%d messages that were on their way at the last end are due again", freed)
+            logger.info(
+                "%d messages that were on their way at the last end are due again",
+                freed,
+                extra={"action": "lease.void"},
+            )
         return await self._api.start(self._base.settings.host, self._base.settings.port)
 
     async def run(self, stop: asyncio.Event, *beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -180,15 +188,28 @@ class DeliveryPlane:
         """Accept nothing more, let what is on its way arrive, give back the rest: all within one grace period."""
         grace = self._base.settings.drain
         deadline = self._base.clock.monotonic() + grace.total_seconds()
-        logger.info("ending: %d messages are on their way and have %s s", self.dispatcher.held, grace.total_seconds())
+        logger.info(
+            "ending: %d messages are on their way and have %s s",
+            self.dispatcher.held,
+            grace.total_seconds(),
+            extra={"action": "program.end"},
+        )
         await self._api.drain(grace)
         await self._publishing.close()
         try:
             await self.dispatcher.drain(timedelta(seconds=max(0.0, deadline - self._base.clock.monotonic())))
         except StoreError as error:
-            logger.warning("what was on its way is due again at the next start, not before: %s", error)
+            logger.warning(
+                "what was on its way is due again at the next start, not before: %s",
+                error,
+                extra={"action": "lease.release"},
+            )
         await self._outcomes.close()
         await self._api.close(timedelta(0))
+
+    def _load(self) -> sources.Load:
+        settings, dispatcher = self._base.settings, self.dispatcher
+        return sources.Load(dispatcher.held, settings.in_flight, dispatcher.held_bytes, settings.in_flight_bytes)
 
     def live(self) -> list[str]:
         """What does not turn any more."""
@@ -219,20 +240,19 @@ async def run_in_cluster(settings: Settings) -> int:
         scope = Scope(settings.namespaces or None, settings.resync, settings.public_url)
         operator = Operator(config, scope, Planes(base.store, catalog, base.keys, references, base.clock))
         base.audience.add(operator)
-        base.metrics.gauge("operator_up", "1 while declarations get through.", lambda: float(operator.health.up))
-        base.metrics.counters(
-            {
-                "resyncs": "Complete lists of all objects.",
-                "status_writes": "Statuses written.",
-                "reconcile_errors": "Reconciles that failed.",
-            },
-            lambda: operator.figures,
-        )
+        base.metrics.add(lambda: sources.operator_families(operator.health.up, operator.figures))
+        base.metrics.watch(lambda: {"resync": operator.health.turn})
         async with health(
             base, lambda: plane.live() + operator.health.live(), lambda: plane.live() + operator.health.ready()
         ):
             port = await plane.start()
-            logger.info("angarium %s is running at http://%s:%d", version("angarium"), settings.host, port)
+            logger.info(
+                "angarium %s is running at http://%s:%d",
+                version("angarium"),
+                settings.host,
+                port,
+                extra={"action": "program.start"},
+            )
             operator.start()
             try:
                 await plane.run(stop_signal())
@@ -281,6 +301,11 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
     return 0
 
 
+def back_up_database(settings: Settings, target: Path) -> int:
+    """`angarium backup`. Returns the bytes of the copy; raises StoreError."""
+    return back_up(settings.database, target)
+
+
 def quotas_of(settings: Settings) -> Quotas:
     """What one tenant may make over the API."""
     most = {Kind.QUEUE: settings.max_queues, Kind.SCHEDULE: settings.max_schedules, Kind.TOPIC: settings.max_topics}
@@ -319,6 +344,9 @@ async def foundation(settings: Settings, database: Path | None) -> AsyncIterator
     )
     try:
         metrics = Metrics()
+        metrics.add(lambda: sources.build_family(version("angarium")))
+        metrics.add(lambda: sources.store_families(store.figures()))
+        metrics.watch(lambda: {"store": Turn(store.beat(), STORE_LIMIT_S)})
         audience = Audience(metrics, AttemptLog())
         yield Foundation(settings, clock, store, Keys(store, os.urandom, [audience]), audience, metrics)
     finally:
@@ -336,8 +364,8 @@ async def health(
 
     async def exposition() -> bytes:
         for problem in await store_problems(base):
-            logger.warning("metrics may show what the store held before: %s", problem)
-        return base.metrics.text()
+            logger.warning("metrics may show what the store held before: %s", problem, extra={"action": "metrics.read"})
+        return await asyncio.to_thread(base.metrics.text)  # it asks the file system
 
     server = HealthServer(live, readiness, exposition)
     port = await server.start(base.settings.health_host, base.settings.health_port)
@@ -351,7 +379,7 @@ async def store_problems(base: Foundation) -> list[str]:
     """Whether the store answers and can be written: what it holds is read, for the metrics too."""
     try:
         async with asyncio.timeout(STORE_ANSWER_S):
-            base.metrics.show(await base.store.backlog())
+            base.metrics.show(await base.store.backlog(), base.clock.now())
             await base.store.check()
     except TimeoutError:
         return [f"store: it does not answer within {STORE_ANSWER_S:g} s"]

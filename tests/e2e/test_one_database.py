@@ -61,9 +61,7 @@ def test_a_second_program_is_refused_by_another_link_to_the_file(
     delivers(angarium, receiver)
 
 
-def test_what_waits_is_found_by_a_symbolic_link(
-    angarium: Angarium, receiver: Receiver, symbolic_link: Path
-) -> None:
+def test_what_waits_is_found_by_a_symbolic_link(angarium: Angarium, receiver: Receiver, symbolic_link: Path) -> None:
     with angarium.client(DEFAULT_USER.token) as client:
         client.post(f"/v2/publish/{receiver.url('/')}", headers={"Upstash-Delay": "1s"}).raise_for_status()
     angarium.kill()

@@ -106,9 +106,7 @@ class Angarium:
             self.stop()
 
 
-def run(
-    *args: str, launch: Sequence[str | Path] = (ANGARIUM,), **environment: str
-) -> subprocess.CompletedProcess[str]:
+def run(*args: str, launch: Sequence[str | Path] = (ANGARIUM,), **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command to its end; `launch` as for an Angarium."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
     return subprocess.run(

@@ -1,4 +1,4 @@
-"""A program with all that it has started, as /proc tells (Linux only): what runs, what it costs, what it is connected to."""
+"""A program with all that it has started, as /proc tells (Linux): what runs, what it costs, what it is connected to."""
 
 import os
 import threading

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, KeyRef, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError
+from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import (
@@ -433,6 +434,10 @@ class Store(
 
     async def check(self) -> None:
         """Raises StoreUnusable once damage was met, StoreFull from a write that failed until one succeeds."""
+        ...
+
+    def figures(self) -> StoreFigures:
+        """Of its own work, for metrics. May ask the file system."""
         ...
 
     async def close(self) -> None: ...

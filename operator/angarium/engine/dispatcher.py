@@ -131,7 +131,9 @@ class Dispatcher:
                 await self._renew()
             except StoreError as error:
                 pause /= 10
-                _log.warning("leases could not be renewed, that is tried again: %s", error)
+                _log.warning(
+                    "leases could not be renewed, that is tried again: %s", error, extra={"action": "lease.renew"}
+                )
             await self.bindings.wait(pause)
 
     async def drain(self, grace: timedelta) -> None:
@@ -203,7 +205,11 @@ class Dispatcher:
                 self._wake_for(outcome)
                 return leased
             if flight.leased is leased:
-                _log.info("message %s was taken from this process before its attempt ended", leased.message.id)
+                _log.info(
+                    "message %s was taken from this process before its attempt ended",
+                    leased.message.id,
+                    extra={"action": "lease.lose", "about": leased.message},
+                )
                 return leased
 
     def _leave_lane(self, leased: Leased) -> None:
@@ -248,7 +254,9 @@ class Dispatcher:
         try:
             claim = await self._store.claim(grant, self._clock.now())
         except StoreError as error:
-            _log.warning("no messages could be claimed, that is tried again: %s", error)
+            _log.warning(
+                "no messages could be claimed, that is tried again: %s", error, extra={"action": "message.claim"}
+            )
         finally:
             self._room.claimed(claim.lacking)
             self.offer(grant, claim.leased)
@@ -303,4 +311,6 @@ class Dispatcher:
             async with asyncio.timeout(within.total_seconds()):
                 await self._all_offered.wait()
         except TimeoutError:
-            _log.warning("room for messages was still reserved when the dispatcher ended")
+            _log.warning(
+                "room for messages was still reserved when the dispatcher ended", extra={"action": "dispatcher.drain"}
+            )

@@ -67,7 +67,12 @@ class Janitor:
                 await self._free_places(pulse)
                 await self._purge(pulse)
             except StoreError as error:
-                _log.warning("housekeeping is tried again in %s: %s", self._settings.round, error)
+                _log.warning(
+                    "housekeeping is tried again in %s: %s",
+                    self._settings.round,
+                    error,
+                    extra={"action": "store.clean"},
+                )
             pulse.beat()
             await asyncio.sleep(self._settings.round.total_seconds())
 

@@ -1,5 +1,6 @@
 """Where a database may lie: in a folder that exists, and never on a network file system (SQLite's locks fail there)."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -44,6 +45,22 @@ def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
             f"the database {database} lies on a network file system ({kind}), where its locks cannot be trusted; "
             "use a local or block volume"
         )
+
+
+def sizes(database: Path) -> tuple[int, int, int]:
+    """Bytes of the file, of its write-ahead log, and free on the volume; 0 for what is not there."""
+    free = 0
+    with contextlib.suppress(OSError):
+        volume = os.statvfs(database.parent)
+        free = volume.f_bavail * volume.f_frsize
+    return _size(database), _size(database.with_name(database.name + "-wal")), free
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str | None:

@@ -14,6 +14,7 @@ from typing import TypeVar
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError, StoreFull, StoreUnusable
+from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
@@ -51,7 +52,7 @@ from angarium.store import (
 from angarium.store.checkpoints import Checkpoints
 from angarium.store.connection import open_checkpointer, open_reader, open_writer
 from angarium.store.intake import Terms
-from angarium.store.location import check_location
+from angarium.store.location import check_location, sizes
 from angarium.store.lock import FileLock
 from angarium.store.portions import MOST_ROWS, Portion
 from angarium.store.readers import Readers
@@ -107,6 +108,7 @@ class SqliteStore:
             raise
         self._connection = connection
         self._writer = Writer(connection, clock)
+        self._path = database
         self._checkpoints = Checkpoints(database, checkpointer, self._writer, self._readers)
 
     # Declared objects
@@ -268,7 +270,7 @@ class SqliteStore:
         return await self._read(partial(progress.topic_views, refs=refs))
 
     async def backlog(self) -> Backlog:
-        return await self._read(progress.backlog)
+        return await self._read(partial(progress.backlog, now=self._clock.now()))
 
     # Housekeeping
 
@@ -318,6 +320,9 @@ class SqliteStore:
 
     def beat(self) -> float:
         return self._writer.beat()
+
+    def figures(self) -> StoreFigures:
+        return StoreFigures(self._writer.figures, self._writer.waiting(), *sizes(self._path))
 
     async def check(self) -> None:
         """Damage that was met anywhere counts for good: what is asked most may lie in sound pages."""

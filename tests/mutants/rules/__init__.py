@@ -5,6 +5,7 @@ from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
+from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
 MUTANTS = (
@@ -22,4 +23,5 @@ MUTANTS = (
     *HOSTILE,
     *HOUSEKEEPING,
     *OVERLOAD,
+    *OPERATIONS,
 )
