@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import angarium.app
 from angarium.cli import main
+from angarium.engine.clock import SystemClock
 from angarium.store import SqliteStore
 
 Point = Literal["before commit", "after commit", "before record", "after record"]
@@ -80,7 +81,7 @@ class Mortal(sqlite3.Connection):
         return cursor
 
 
-class MovedClock(angarium.app.SystemClock):
+class MovedClock(SystemClock):
     """Reads how far it is off each time."""
 
     file: Path

@@ -11,10 +11,11 @@ import pytest
 from tests.support.fakes import FakeClock
 from tests.support.stores import endpoint
 
-from angarium.app import STORE_ANSWER_S, Audience, Foundation, health, shown_host, store_problems
+from angarium.app import STORE_ANSWER_S, health, shown_host, store_problems
 from angarium.domain.errors import StoreError, StoreFull
 from angarium.domain.ports import Limits, Retention
 from angarium.domain.views import Backlog
+from angarium.plane import Audience, Foundation
 from angarium.service.keys import Keys
 from angarium.settings import Settings
 from angarium.store import open_store

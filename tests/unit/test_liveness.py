@@ -17,7 +17,7 @@ from tests.support.fakes import FakeClock
 from tests.support.stores import NS, ids, publication
 from tests.support.waiting import until
 
-from angarium.app import Audience, DeliveryPlane, Foundation, health
+from angarium.app import health
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.messages import Response
@@ -27,6 +27,7 @@ from angarium.kube import preflight
 from angarium.kube.operator import Operator
 from angarium.kube.parts import Planes, Scope
 from angarium.kube.references import KubeReferences
+from angarium.plane import Audience, DeliveryPlane, Foundation
 from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
 from angarium.settings import Settings
