@@ -98,7 +98,7 @@ class DeliveryPlane:
         )
         housekeeping = HousekeepingSettings(orphan_grace=settings.orphan_grace, callback_hold=settings.callback_hold)
         janitor = Janitor(store, retention_of(settings), observers, self.dispatcher, clock, housekeeping)
-        admission = Admission(clock)
+        admission = Admission(clock, sending_late=courier.lateness)
         base.audience.add(admission)
         self._publishing = Publishing(store, self.dispatcher, observers, admission)
         context = Context(

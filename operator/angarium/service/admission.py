@@ -7,7 +7,7 @@ its destination (slow, suspended, limited) is no reason: then the program has ti
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from angarium.domain.errors import AngariumError
@@ -43,7 +43,7 @@ class Pulsing(Protocol):
 
 
 class Pressure:
-    """The rule. `lateness_s`: how late the delivery loop comes to what is due, smoothed over half a second. `waiting`:
+    """The rule. `lateness_s`: how late deliveries come to what is due, smoothed over half a second. `waiting`:
     messages that came in since the loop was last calm and have not been attempted.
 
     Strained: the loop is late, and more has come in since it was last calm than it delivers in three seconds. Then a
@@ -95,20 +95,27 @@ class Pressure:
 
 
 class Admission:
-    """Lets publishes wait for their turn, first come first served. Belongs to the delivery loop, as an Observer too."""
+    """Lets publishes wait for their turn, first come first served. Belongs to the delivery loop, as an Observer too.
 
-    def __init__(self, clock: Clock, pressure: Pressure | None = None) -> None:
+    `sending_late`: how late, in seconds, what sends comes to what is due, if it has a loop of its own.
+    """
+
+    def __init__(
+        self, clock: Clock, pressure: Pressure | None = None, sending_late: Callable[[], float] = lambda: 0.0
+    ) -> None:
         self._clock = clock
+        self._sending_late = sending_late
         self._pressure = pressure or Pressure()
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._waiting_bytes = 0
 
     async def run(self, pulse: Pulsing) -> None:
-        """Feels how late the loop is, until it is cancelled."""
+        """Feels how late the loop is, or the one that sends, until it is cancelled."""
         while True:
             began = self._clock.monotonic()
             await asyncio.sleep(TICK_S)
-            self._pressure.felt(max(0.0, self._clock.monotonic() - began - TICK_S))
+            own = self._clock.monotonic() - began - TICK_S
+            self._pressure.felt(max(0.0, own, self._sending_late()))
             self._let_in()
             pulse.beat()
 

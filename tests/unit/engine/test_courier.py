@@ -112,6 +112,16 @@ class TestLife:
         await sender.close()
         await running
 
+    async def test_it_tells_how_late_it_is_and_that_it_is_on_time_again(self, receiver: Receiver) -> None:
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/")))
+            (child,) = children()
+            os.kill(child, signal.SIGSTOP)
+            await asyncio.sleep(0.5)
+            os.kill(child, signal.SIGCONT)
+            await until(lambda: sender.lateness() > 0.3)
+            await until(lambda: sender.lateness() == 0)
+
     async def test_what_is_on_its_way_when_it_dies_is_lost_and_the_next_one_goes_on(self, receiver: Receiver) -> None:
         receiver.answer("/slow", Answer(ending="hang"))
         sender = CourierSender(LOOPBACK, 1000)
@@ -170,7 +180,7 @@ class TestFrames:
         assert order.request() == given
 
     def test_everything_of_a_report_arrives(self) -> None:
-        given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "")
+        given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "", 0.5)
         ((report,),) = Frames(Report).feed(frame([given]))
         assert report == given
 

@@ -115,6 +115,19 @@ class TestPressure:
 
 @pytest.mark.looptime
 class TestAdmission:
+    async def test_what_sends_may_be_late_alone(self) -> None:
+        late = LATE
+        pressure = Pressure()
+        admission = Admission(LoopClock(), pressure, lambda: late)
+        running = asyncio.create_task(admission.run(Beats()))
+        admission.accepted(5000)
+        await asyncio.sleep(1)
+        assert pressure.strained
+        late = ON_TIME
+        await admission.admit(1, 10)
+        assert not pressure.strained
+        running.cancel()
+
     async def test_nobody_waits_without_strain(self) -> None:
         await Admission(LoopClock()).admit(500, 10)
 
