@@ -63,7 +63,9 @@ def test_a_message_can_be_followed_from_its_publish_to_its_end(exposition: Expos
     assert exposition.value("angarium_store_commit_operations_sum") >= 4
     assert exposition.value("angarium_operator_up") == 0
     loops = {one.labels["loop"] for one in exposition.families["angarium_loop_age_seconds"].samples}
-    assert loops == {"scheduler", "dispatcher", "leases", "janitor", "store", "resync"}
+    assert loops == {"scheduler", "dispatcher", "leases", "janitor", "admission", "courier", "store", "resync"}
+    assert exposition.value("angarium_child_processes") == 1, "the courier"
+    assert exposition.value("angarium_child_processes_resident_memory_bytes") > 2**20
 
 
 def own(exposition: Exposition) -> dict[str, Family]:

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import queue
+import signal
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import httpx
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 from tests.support.fakes import FakeClock
+from tests.support.processes import tree
 from tests.support.stores import NS, ids, publication
 from tests.support.waiting import until
 
@@ -21,7 +23,7 @@ from angarium.app import health
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.messages import Response
-from angarium.domain.ports import Limits, OutgoingRequest, Retention
+from angarium.domain.ports import Limits, OutgoingRequest, Retention, Sender
 from angarium.files.references import FileReferences
 from angarium.kube import preflight
 from angarium.kube.operator import Operator
@@ -50,6 +52,9 @@ class Unanswering:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+NOBODY_ANSWERS = Unanswering()
 
 
 class Hang:
@@ -106,8 +111,10 @@ def foundation(clock: FakeClock) -> tuple[Foundation, SqliteStore]:
 
 
 @asynccontextmanager
-async def running(base: Foundation, store: SqliteStore, operator: Operator | None = None) -> AsyncIterator[Running]:
-    plane = DeliveryPlane(base, FileReferences(), AddressPolicy(), Unanswering())
+async def running(
+    base: Foundation, store: SqliteStore, operator: Operator | None = None, sender: Sender | None = NOBODY_ANSWERS
+) -> AsyncIterator[Running]:
+    plane = DeliveryPlane(base, FileReferences(), AddressPolicy(), sender)
     judges = [] if operator is None else [operator.health]
     live = lambda: plane.live() + [one for judge in judges for one in judge.live()]  # noqa: E731
     ready = lambda: plane.live() + [one for judge in judges for one in judge.ready()]  # noqa: E731
@@ -151,6 +158,21 @@ async def test_a_loop_that_hangs_is_named_alone_and_may_recover(
         assert await angarium.problems("/readyz") == [f"{loop}: the loop does not turn"]
         hang.let_go()
         await angarium.has()
+
+
+async def test_a_courier_that_hangs_is_named_and_may_recover() -> None:
+    before = tree(os.getpid())
+    async with running(*foundation(FakeClock()), sender=None) as angarium:
+        await until(lambda: len(tree(os.getpid())) > len(before))
+        (courier,) = set(tree(os.getpid())) - set(before)
+        os.kill(courier.pid, signal.SIGSTOP)
+        try:
+            angarium.clock.advance(timedelta(seconds=61))
+            await angarium.has("courier: the loop does not turn")
+        finally:
+            os.kill(courier.pid, signal.SIGCONT)
+        await angarium.has()
+    assert not courier.exists
 
 
 async def test_a_writer_that_hangs_is_named_and_may_recover() -> None:

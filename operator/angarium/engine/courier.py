@@ -5,12 +5,14 @@ ends at once when the other end of its socket does: without a program that waits
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from typing import cast
 
 from angarium.domain.errors import SendError
@@ -71,6 +73,10 @@ class Courier(asyncio.Protocol):
         self._transport.write(frame(self._reports))
         self._reports.clear()
 
+    def tell_log(self, text: str) -> None:
+        """May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._report, Report(0, defect=text))
+
     def _await_tick(self) -> None:
         self._loop.call_later(TICK_S, self._tick, time.monotonic() + TICK_S)
 
@@ -82,6 +88,17 @@ class Courier(asyncio.Protocol):
             self._late_s, self._silent_ticks = late_s, 0
             self._report(Report(0, late_s=late_s))
         self._await_tick()
+
+
+class ToldLog(logging.Handler):
+    """What is logged here is for the program to write down, in its form. For any thread."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(self.format(record))
 
 
 async def carried(sender: Sender, order: Order) -> Report:
@@ -98,6 +115,7 @@ async def carried(sender: Sender, order: Order) -> Report:
 async def _serve(descriptor: int, terms: Terms) -> None:
     courier = Courier(AiohttpSender(terms.policy(), terms.max_response))
     loop = asyncio.get_running_loop()
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING, handlers=[ToldLog(courier.tell_log)])
     await loop.create_unix_connection(lambda: courier, sock=socket.socket(fileno=descriptor))
     settle_memory()
     await asyncio.Event().wait()

@@ -145,6 +145,9 @@ class _Line(asyncio.Protocol):
         self._orders.clear()
 
     def _hear(self, report: Report) -> None:
+        if report.number == 0 and report.defect:
+            _log.warning("in the courier: %s", report.defect, extra={"action": "courier.log"})
+            return
         if report.number == 0:
             self._pulse.beat()
             self._lateness.tell(report.late_s)

@@ -49,7 +49,12 @@ class Checkpoints:
                     self._bring_back()
             except (OSError, StoreError, sqlite3.Error) as error:
                 pause_s = _AFTER_ERROR_S
-                _log.warning("the write-ahead log %s could not be made smaller: %s", self._wal, error)
+                _log.warning(
+                    "the write-ahead log %s could not be made smaller; that is tried again: %s",
+                    self._wal,
+                    error,
+                    extra={"action": "log.shrink"},
+                )
 
     def _bring_back(self) -> None:
         """Reads wait meanwhile, writes only for what the first step left. The writer itself is kept from starting on a

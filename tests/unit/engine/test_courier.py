@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
@@ -22,6 +23,20 @@ from angarium.engine.courier import carried
 from angarium.engine.courier_sender import CourierSender
 from angarium.engine.frames import Frames, Order, Report, Terms, frame
 from angarium.engine.supervisor import Pulse
+
+TALKATIVE = """
+import logging
+from angarium.engine.sender import AiohttpSender
+
+send = AiohttpSender.send
+
+async def send_loudly(self, request):
+    logging.getLogger("library").warning("%s is sent", request.method)
+    return await send(self, request)
+
+AiohttpSender.send = send_loudly
+"""
+"""What a courier runs at its start if it is found on its path."""
 
 LOOPBACK = AddressPolicy(allow=(ip_network("127.0.0.1/32"),))
 
@@ -121,6 +136,18 @@ class TestLife:
             os.kill(child, signal.SIGCONT)
             await until(lambda: sender.lateness() > 0.3)
             await until(lambda: sender.lateness() == 0)
+
+    async def test_what_is_logged_in_it_becomes_a_line_of_the_program(
+        self, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "sitecustomize.py").write_text(TALKATIVE)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/")))
+            await until(lambda: bool(caplog.records))
+        (record,) = caplog.records
+        assert record.getMessage() == "in the courier: library: POST is sent"
+        assert record.__dict__["action"] == "courier.log"
 
     async def test_what_is_on_its_way_when_it_dies_is_lost_and_the_next_one_goes_on(self, receiver: Receiver) -> None:
         receiver.answer("/slow", Answer(ending="hang"))
