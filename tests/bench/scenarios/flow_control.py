@@ -5,8 +5,6 @@ counted where they arrive; when each message started is read from the log, becau
 """
 
 import asyncio
-import math
-from collections.abc import Sequence
 
 from tests.bench.arrivals import Arrival, listening
 from tests.bench.load import BODY
@@ -15,6 +13,7 @@ from tests.bench.rig import Rig
 from tests.bench.server import Server
 from tests.bench.waiting import BenchError
 from tests.support.alone import TOKEN
+from tests.support.windows import most_in_a_window, starts_in
 
 KEYS = [f"key-{number}" for number in range(10)]
 RATE = 100
@@ -72,16 +71,4 @@ def starts(server: Server, key: str) -> list[float]:
         entries = client.get("/v2/logs", params=parameters).raise_for_status().json()["logs"]
     if len(entries) != RATE * WINDOWS:
         raise BenchError(f"the log has {len(entries)} starts of {key}, {RATE * WINDOWS} messages arrived")
-    return [entry["time"] / 1e3 for entry in entries]
-
-
-def most_in_a_window(times: Sequence[float], period_s: float) -> int:
-    """Windows as contract 23.1 has them: one begins with the first start after the one before it has ended."""
-    most = count = 0
-    ends = -math.inf
-    for time in sorted(times):
-        if time >= ends:
-            count, ends = 0, time + period_s
-        count += 1
-        most = max(most, count)
-    return most
+    return starts_in(entries)
