@@ -9,13 +9,10 @@ import sys
 
 from aiohttp import ClientSession, DummyCookieJar, TCPConnector, web
 
+from angarium.engine import loops
+
 ANSWER = b'{"messageId":"msg_0"}'
 BACKLOG = 1024
-
-
-def new_loop() -> asyncio.AbstractEventLoop:
-    """The kind of event loop that `angarium run` has."""
-    return asyncio.new_event_loop()
 
 
 async def serve(port: int, sink: str) -> None:
@@ -39,5 +36,4 @@ async def serve(port: int, sink: str) -> None:
 
 
 if __name__ == "__main__":
-    with asyncio.Runner(loop_factory=new_loop) as runner:
-        runner.run(serve(int(sys.argv[1]), sys.argv[2]))
+    loops.run(serve(int(sys.argv[1]), sys.argv[2]))

@@ -8,6 +8,8 @@ from httpx_aiohttp import AiohttpTransport
 from angarium.domain.errors import SendError
 from angarium.domain.messages import Response
 from angarium.domain.ports import OutgoingRequest
+from angarium.engine.clock import SystemClock
+from angarium.engine.signature import signature_line
 
 
 class HttpxSender:
@@ -15,11 +17,13 @@ class HttpxSender:
 
     def __init__(self) -> None:
         self._transport = AiohttpTransport(limits=httpx.Limits(max_connections=None))
+        self._clock = SystemClock()
         self._urls: dict[str, httpx.URL] = {}
 
     async def send(self, request: OutgoingRequest) -> Response:
         url = self._urls.get(request.url) or self._urls.setdefault(request.url, httpx.URL(request.url))
-        outgoing = httpx.Request(request.method, url, headers=list(request.headers), content=request.body)
+        headers = [*request.headers, *signature_line(request, self._clock)]
+        outgoing = httpx.Request(request.method, url, headers=headers, content=request.body)
         try:
             async with asyncio.timeout(request.timeout.total_seconds()):
                 answer = await self._transport.handle_async_request(outgoing)

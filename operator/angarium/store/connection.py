@@ -24,7 +24,9 @@ def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
     _create(path)
     try:
         connection = _connect(path, _WRITER_CACHE_KIB)
-        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; see docs/adr/0006
+        if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+            # See docs/adr/0006. Of any other file it would write the first page, which a full disk has no room for.
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA secure_delete = FAST")
