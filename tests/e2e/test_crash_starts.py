@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from tests.support.angarium import Angarium
-from tests.support.cluster import wait_for
 from tests.support.crashes import repeatable
 from tests.support.receiver import Answer, Receiver
 
@@ -38,8 +37,8 @@ def test_a_start_may_be_killed(tmp_path: Path, receiver: Receiver) -> None:
         angarium.kill()
         kill_while_it_starts(angarium)
         angarium.start()
-        wait_for(lambda: angarium.metric("angarium_messages_waiting") == 0, within=30, describe="all is done")
-        wait_for(lambda: angarium.metric("angarium_messages_in_flight") == 0, describe="all is done")
+        for left in ("angarium_messages_waiting", "angarium_messages_in_flight"):
+            angarium.wait_until(lambda left=left: angarium.metric(left) == 0, f"done with all {left}")
     attempts = Counter(request.header("Upstash-Message-Id") for request in receiver.received())
     assert attempts.keys() == accepted
     assert max(attempts.values()) <= KILLS + 2

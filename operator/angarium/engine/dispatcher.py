@@ -78,6 +78,7 @@ class Dispatcher:
         self._room = Room(self._settings.capacity, self._settings.capacity_bytes)
         self._lanes = Lanes(self._settings.per_lane, max(1, self._settings.capacity_bytes // 8), self._room, clock)
         self._flights: dict[str, Flight] = {}
+        self._portion = self._room.portion, self._room.portion_bytes is None
         self._starved = False
         self._draining = False
         self._all_offered = asyncio.Event()
@@ -161,6 +162,7 @@ class Dispatcher:
         self._flights.clear()
 
     def _granted(self, share: Share) -> LeaseGrant:
+        self._reopen()
         return LeaseGrant(
             owner=self._owner,
             until=self._clock.monotonic() + self._settings.lease.total_seconds(),
@@ -232,7 +234,16 @@ class Dispatcher:
             self._take(flight.leased)
         self._tell_of_room()
 
+    def _reopen(self) -> None:
+        """What a lane that opens has waiting in the store is claimed, whoever had the lane looked at."""
+        if self._lanes.reopen():
+            self.wake()
+
     def _tell_of_room(self) -> None:
+        portion = self._room.portion, self._room.portion_bytes is None
+        if portion != self._portion:
+            self._portion = portion
+            self._reopen()
         if self._starved and not self._room.scarce:
             self._starved = False
             self.wake()

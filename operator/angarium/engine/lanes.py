@@ -74,10 +74,12 @@ class Lanes:
         self._closed: set[str] = set()
         self._frozen: frozenset[str] | None = frozenset()
 
+    def reopen(self) -> bool:
+        """Open the lanes that may take messages again because others have left room. Whether there were any."""
+        return any([self._open_if(name, self._lanes[name]) for name in tuple(self._closed)])
+
     def closed(self) -> frozenset[str]:
         """The lanes that take no more messages now."""
-        for name in tuple(self._closed):  # other lanes may have left room since
-            self._open_if(name, self._lanes[name])
         portion, most_bytes = self._room.portion, self.room_bytes
         if portion is not None or most_bytes < self._cap_bytes:
             now = self._clock.monotonic()

@@ -68,6 +68,26 @@ async def test_slow_lanes_together_leave_room_for_others(store: Store, slow: int
     await loop
 
 
+@pytest.mark.parametrize("capacity", [4, 40])
+async def test_a_lane_that_fills_the_room_again_and_again_never_waits_for_the_next_poll(
+    store: Store, capacity: int
+) -> None:
+    async def perform(one: Leased) -> Outcome:
+        await asyncio.sleep(0.05)
+        ended.add(one.message.id)
+        return Outcome(one, Result.DELIVERED, attempt(1))
+
+    ended: set[str] = set()
+    clock, settings = WallClock(), replace(SETTINGS, capacity=capacity, per_lane=1000)
+    dispatcher = Dispatcher("me", store, perform, Outcomes(store, [], clock), clock, settings)
+    loop = asyncio.create_task(dispatcher.claim(Pulse()))
+    await accepted(store, *to("a.test", 10 * capacity, 2))
+    dispatcher.wake()
+    await until(lambda: len(ended) == 10 * capacity)
+    await dispatcher.drain(timedelta(seconds=5))
+    await loop
+
+
 async def test_a_lane_alone_holds_no_more_than_it_leaves_free(store: Store) -> None:
     destinations, clock = Destinations(), WallClock()
     settings = replace(SETTINGS, per_lane=1000)

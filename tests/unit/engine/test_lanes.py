@@ -110,8 +110,11 @@ def test_a_lane_opens_when_others_have_left_room() -> None:
     quick = filled(lanes, room, ("shop/quick", 45))
     filled(lanes, room, ("shop/slow", 15))
     assert lanes.closed() == {"shop/quick", "shop/slow"}
+    assert lanes.reopen() is False
     opens(lanes, room, *quick)
-    assert lanes.closed() == frozenset()
+    assert lanes.closed() == {"shop/slow"}, "nobody opens a lane in passing: what it has waiting would not be claimed"
+    assert lanes.reopen() is True
+    assert lanes.closed() == frozenset() and lanes.reopen() is False
 
 
 def test_a_lane_that_moves_may_hold_as_much_as_ends_in_a_second() -> None:
