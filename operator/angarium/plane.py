@@ -76,6 +76,7 @@ class DeliveryPlane:
         settings, clock, store, observers = base.settings, base.clock, base.store, [base.audience]
         self._base = base
         self._owner = secrets.token_hex(8)
+        self._listening = False
         courier = CourierSender(policy, settings.max_response)
         self._sender = sender or courier
         self._outcomes = Outcomes(store, observers, clock)
@@ -146,7 +147,9 @@ class DeliveryPlane:
                 freed,
                 extra={"action": "lease.void"},
             )
-        return await self._api.start(self._base.settings.host, self._base.settings.port)
+        port = await self._api.start(self._base.settings.host, self._base.settings.port)
+        self._listening = True
+        return port
 
     async def run(self, stop: asyncio.Event, *beside: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Until `stop` is set, together with `beside`. Raises the error of a loop that cannot be kept alive."""
@@ -190,6 +193,10 @@ class DeliveryPlane:
     def _load(self) -> sources.Load:
         settings, dispatcher = self._base.settings, self.dispatcher
         return sources.Load(dispatcher.held, settings.in_flight, dispatcher.held_bytes, settings.in_flight_bytes)
+
+    def ready(self) -> list[str]:
+        """What keeps publishers from being served."""
+        return self.live() + ([] if self._listening else ["api: it does not listen yet"])
 
     def live(self) -> list[str]:
         """What does not turn any more."""

@@ -64,7 +64,8 @@ class Angarium:
         return self.health("/readyz")[0] == 200
 
     def listens(self) -> bool:
-        return self.health("/livez")[0] != 0
+        status, text = self.health("/readyz")
+        return status != 0 and "does not listen" not in text
 
     def health(self, path: str) -> tuple[int, str]:
         """Status and text of a health path; status 0 when nobody answers."""

@@ -117,9 +117,11 @@ async def running(
     plane = DeliveryPlane(base, FileReferences(), AddressPolicy(), sender)
     judges = [] if operator is None else [operator.health]
     live = lambda: plane.live() + [one for judge in judges for one in judge.live()]  # noqa: E731
-    ready = lambda: plane.live() + [one for judge in judges for one in judge.ready()]  # noqa: E731
+    ready = lambda: plane.ready() + [one for judge in judges for one in judge.ready()]  # noqa: E731
     stop = asyncio.Event()
     async with health(base, live, ready) as (_, port), httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.text.splitlines()[0]) == (503, "api: it does not listen yet")
         await plane.start()
         task = asyncio.create_task(plane.run(stop))
         clock = base.clock
