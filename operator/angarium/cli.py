@@ -1,9 +1,12 @@
-"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium version`."""
+"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium backup`, `angarium version`."""
 
 import dataclasses
+import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -13,8 +16,11 @@ import click
 from angarium.domain.errors import SettingsError, StoreError
 from angarium.settings import Settings, default_text, fields, flag, load, value, variable
 
+EXIT_FAILED = 1
 EXIT_UNUSABLE = 2
 LAST_PORT = 65535
+
+_log = logging.getLogger(__name__)
 
 # In dev mode the program is alone on a laptop: it listens there only, may call it, and writes for a person.
 DEV_DEFAULTS = Settings(
@@ -84,6 +90,7 @@ def main() -> None:
     \b
     angarium dev examples/quickstart   try it on this machine, without a cluster
     angarium run                       run it in a Kubernetes cluster
+    angarium backup FILE               copy its database while it runs
 
     Publish with the QStash SDKs, qstash for Python and @upstash/qstash for JavaScript: set QSTASH_URL and QSTASH_TOKEN
     to the values that `angarium dev` prints, or that the Secret of a Token resource holds.
@@ -147,6 +154,27 @@ def dev(paths: tuple[Path, ...], ephemeral: bool, **flags: str | None) -> None:
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def backup(file: Path, **flags: str | None) -> None:
+    """Copy the database to FILE, also while Angarium runs.
+
+    FILE must not exist yet. It is complete once it is there, and holds signing keys: nobody but its owner can read it.
+    To restore it, end Angarium, put FILE in the place of the database, and remove the files beside it that end in -wal
+    and -shm.
+    """
+    from angarium.app import back_up_database
+
+    def copy() -> int:
+        settings = load(flags, os.environ, Settings())
+        size = back_up_database(settings, file)
+        click.echo(f"{settings.database} is copied to {file} ({size} bytes)")
+        return 0
+
+    _end(copy)
+
+
+@main.command()
 def version() -> None:
     """Print the version and end."""
     click.echo(f"angarium {package_version('angarium')}")
@@ -165,6 +193,7 @@ def _port_after(port: int) -> int:
 
 def _end(start: Callable[[], int]) -> None:
     """Turn what keeps the program from starting, a full disk too, into one clear line and exit code 2."""
+    _allow_open_files()
     try:
         code = start()
     except (SettingsError, StoreError) as error:
@@ -172,4 +201,16 @@ def _end(start: Callable[[], int]) -> None:
         sys.exit(EXIT_UNUSABLE)
     except KeyboardInterrupt:
         code = 130
+    except Exception:  # noqa: BLE001  whatever ends the program is told as all else is, not as a bare traceback
+        _log.critical(
+            "the program ends by an error; it may be started again", exc_info=True, extra={"action": "program.fail"}
+        )
+        code = EXIT_FAILED
     sys.exit(code)
+
+
+def _allow_open_files() -> None:
+    """As many as the system lets us have: each attempt under way is one, and many systems give 1024 unless asked."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    with suppress(ValueError, OSError):  # macOS calls it unlimited, and refuses that
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -21,6 +21,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import httpx
+from tests.support import processes
 from tests.support.angarium import Angarium
 from tests.support.cluster import ROOT, Object, apply, condition, create_namespace, get, list_all, path_of, wait_for
 from tests.support.controlplane import ControlPlane
@@ -34,7 +35,6 @@ IDLE_S = 20.0
 QUIET_S, QUIET_SHARE = 2.0, 0.1
 POLL_S = 0.1
 LIMIT_S, CATCH_UP_S = 300.0, 60.0
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 HANDLED = "ANGARIUM_BENCH_HANDLED"
 SHIPPED, NO_KOPF = "shipped", "no-kopf"
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -142,7 +142,10 @@ def await_served(control_plane: ControlPlane, crd: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """A process at one moment: monotonic time, CPU seconds so far, resident memory now and at most, in MiB."""
+    """A program at one moment: monotonic time, CPU seconds so far, resident memory now and at most, in MiB.
+
+    What several processes had at most is added up, though each had it at its own time.
+    """
 
     at: float
     cpu_s: float
@@ -151,11 +154,9 @@ class Usage:
 
     @classmethod
     def of(cls, pid: int) -> "Usage":
-        process = Path(f"/proc/{pid}")
-        ticks = process.joinpath("stat").read_text().rpartition(")")[2].split()[11:13]
-        lines = (line.split() for line in process.joinpath("status").read_text().splitlines())
-        kib = {line[0]: int(line[1]) for line in lines if line and line[0] in ("VmRSS:", "VmHWM:")}
-        return cls(time.monotonic(), sum(map(int, ticks)) / TICKS_PER_S, kib["VmRSS:"] / 1024, kib["VmHWM:"] / 1024)
+        found = [processes.kib_of(one.pid, "status", "VmRSS", "VmHWM") for one in processes.tree(pid)]
+        resident, peak = (sum(kib) / 1024 for kib in zip(*found, strict=True))
+        return cls(time.monotonic(), processes.cpu_s(pid), resident, peak)
 
 
 class Bench:

@@ -1,4 +1,4 @@
-"""How fast the store writes on this machine, for docs/adr/0003. By hand: python tests/bench/store_write.py [FOLDER].
+"""How fast the store writes on this machine, for docs/adr/0003. By hand: python -m tests.bench.store_write [FOLDER].
 
 `row` and `batch` rows insert 256-byte rows into a bare table, to show what the disk gives. `store` rows go through the
 Store port: accept, then record, N messages per call, with one caller or with several at once.
@@ -6,33 +6,22 @@ Store port: accept, then record, N messages per call, with one caller or with se
 
 import argparse
 import asyncio
-import itertools
 import resource
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.bench.stores import BODY, delayed, opened
+
 from angarium.domain.declarations import Destination
 from angarium.domain.messages import Attempt, LeaseGrant, Outcome, Publication, Response, Result
-from angarium.domain.ports import Limits, Retention
-from angarium.store import SqliteStore, open_store
+from angarium.store import SqliteStore
 
-BODY = b"x" * 256
 SECONDS = 2.0
 CALLS = ((1, 1), (1, 64), (10, 1), (10, 8), (100, 1), (100, 2))
 URL = "http://receiver.example/hook"
-
-
-class WallClock:
-    def now(self) -> datetime:
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
 
 
 def bare(folder: Path, synchronous: str, batch: int) -> tuple[float, float]:
@@ -51,22 +40,6 @@ def bare(folder: Path, synchronous: str, batch: int) -> tuple[float, float]:
     spent = time.perf_counter() - start
     connection.close()
     return commits / spent, commits * batch / spent
-
-
-@contextmanager
-def opened(folder: Path, name: str) -> Iterator[SqliteStore]:
-    numbers = itertools.count()
-    store = open_store(
-        folder / name,
-        limits=Limits(waiting=10**9, stored_bytes=10**12),
-        new_id=lambda _: f"msg_{next(numbers):026}",
-        clock=WallClock(),
-        retention=Retention(),
-    )
-    try:
-        yield store
-    finally:
-        asyncio.run(store.close())
 
 
 async def deliver(store: SqliteStore, batch: int) -> None:
@@ -93,20 +66,6 @@ async def delivered_per_second(store: SqliteStore, batch: int, callers: int) -> 
     return done / (time.perf_counter() - start)
 
 
-async def publish_delayed(store: SqliteStore, count: int, batch: int = 500) -> float:
-    """Messages/s accepted that are due in an hour."""
-    now = datetime.now(UTC)
-    later = now + timedelta(hours=1)
-    start = time.perf_counter()
-    for first in range(0, count, batch):
-        many = [
-            Publication("bench", Destination(url=f"http://host{n % 100}.example/"), now, BODY, not_before=later)
-            for n in range(first, first + batch)
-        ]
-        await store.accept(many, None)
-    return count / (time.perf_counter() - start)
-
-
 async def claim_time(store: SqliteStore) -> float:
     """Seconds that a claim takes which finds nothing due."""
     start, claims = time.perf_counter(), 0
@@ -127,10 +86,10 @@ def main() -> None:
             for batch in (1, 10, 100):
                 commits, rows = bare(folder, synchronous, batch)
                 print(f"bare   {synchronous:6} batch {batch:3}: {commits:8,.0f} commits/s {rows:9,.0f} rows/s")
-        with opened(folder, "store.db") as store:
+        with opened(folder / "store.db") as store:
             print(f"store  a claim that finds nothing: {asyncio.run(claim_time(store)) * 1e3:.2f} ms")
             if options.backlog:
-                rate = asyncio.run(publish_delayed(store, options.backlog))
+                rate = asyncio.run(delayed(store, "bench", options.backlog))
                 print(f"store  {options.backlog:,} delayed messages first: {rate:,.0f} accepted/s")
                 print(f"store  a claim that finds nothing: {asyncio.run(claim_time(store)) * 1e3:.2f} ms")
             for batch, callers in CALLS:

@@ -1,4 +1,4 @@
-"""`angarium run` as a process: how it starts, refuses to start, drains, and what a kill -9 leaves behind.
+"""`angarium run` as a process: how it starts, refuses to start, and drains.
 
 No API server anywhere: deliveries need none.
 """
@@ -7,55 +7,20 @@ import asyncio
 import os
 import signal
 import sqlite3
-import subprocess
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import yaml
-from tests.support.angarium import ANGARIUM, Angarium
+from tests.support.alone import TOKEN, admit, kubeconfig_of
+from tests.support.angarium import ANGARIUM, Angarium, refuses, run
 from tests.support.cluster import wait_for
-from tests.support.fakes import FakeClock
 from tests.support.programs import Program, free_port
 from tests.support.receiver import Answer, Receiver
 
-from angarium.domain.credentials import Credential, token_hash
-from angarium.domain.declarations import Access
-from angarium.domain.ports import Limits, Retention
 from angarium.files.users import DEFAULT_USER
-from angarium.store import open_store
-
-TOKEN = "a-token-for-tests"
-UNUSABLE = 2
-
-
-def kubeconfig_of(folder: Path) -> Path:
-    """A kubeconfig for an API server that is not there."""
-    path = folder / "kubeconfig"
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "away", "cluster": {"server": f"http://127.0.0.1:{free_port()}"}}],
-        "users": [{"name": "away", "user": {"token": "nobody"}}],
-        "contexts": [{"name": "away", "context": {"cluster": "away", "user": "away"}}],
-        "current-context": "away",
-    }
-    path.write_text(yaml.safe_dump(config))
-    return path
-
-
-async def admit(database: Path) -> None:
-    """Put a token into the database, as an earlier process with an API server would have left it."""
-    store = open_store(
-        database, limits=Limits(), new_id=lambda at: "msg_never_used", clock=FakeClock(), retention=Retention()
-    )
-    await store.put_credential(Credential("shop", "app", token_hash(TOKEN), Access.READ_WRITE))
-    await store.close()
 
 
 @pytest.fixture
@@ -64,24 +29,6 @@ def angarium(tmp_path: Path) -> Iterator[Angarium]:
     asyncio.run(admit(tmp_path / "angarium.db"))
     with Angarium(tmp_path, kubeconfig=kubeconfig_of(tmp_path)) as angarium:
         yield angarium
-
-
-def run(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
-    return subprocess.run(
-        [ANGARIUM, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
-    )
-
-
-def refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
-    """It ended with one clear line that has all these words."""
-    assert done.returncode == UNUSABLE, done
-    assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("angarium: ")
-    for word in words:
-        assert word in line
 
 
 def test_an_unknown_variable_is_named() -> None:
@@ -321,55 +268,3 @@ def test_dev_mode_keeps_to_public_addresses_if_told_to(tmp_path: Path) -> None:
             refused = client.post("/v2/publish/http://10.255.255.1:9/")
     assert refused.status_code == 400
     assert refused.json()["error"].startswith("destination: 10.255.255.1 is a private address")
-
-
-class Publishers:
-    """Some threads that publish as fast as they can, until nobody answers any more."""
-
-    def __init__(self, angarium: Angarium, url: str) -> None:
-        self.accepted: list[str] = []
-        self._angarium, self._url = angarium, url
-        self._some = threading.Condition()
-        self._threads = [threading.Thread(target=self._run) for _ in range(8)]
-        for thread in self._threads:
-            thread.start()
-
-    def await_accepted(self, count: int) -> None:
-        with self._some:
-            assert self._some.wait_for(lambda: len(self.accepted) >= count, timeout=20)
-
-    def join(self) -> None:
-        for thread in self._threads:
-            thread.join(20)
-            assert not thread.is_alive()
-
-    def _run(self) -> None:
-        with self._angarium.client(TOKEN) as client:
-            while True:
-                try:
-                    answer = publish(client, self._url)
-                except httpx.TransportError:
-                    return
-                assert answer.status_code == 200, answer.text
-                with self._some:
-                    self.accepted.append(answer.json()["messageId"])
-                    self._some.notify_all()
-
-
-@pytest.mark.parametrize("most", [1, 150, 400])
-def test_what_was_accepted_before_a_kill_is_delivered_after_it(
-    angarium: Angarium, receiver: Receiver, most: int
-) -> None:
-    receiver.answer("/hook", Answer(delay_s=0.05))
-    angarium.start(ready=False)
-    publishers = Publishers(angarium, receiver.url("/hook"))
-    publishers.await_accepted(most)
-    angarium.kill()
-    publishers.join()
-    angarium.start(ready=False)
-
-    def delivered() -> Counter[str | None]:
-        return Counter(request.header("Upstash-Message-Id") for request in receiver.received("/hook"))
-
-    angarium.wait_until(lambda: set(publishers.accepted) <= set(delivered()), "done with what it has accepted")
-    assert max(delivered().values()) <= 2, "a message is sent twice at most: if it was under way at the kill"

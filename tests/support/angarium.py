@@ -2,9 +2,10 @@
 
 import json
 import os
+import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +14,21 @@ from tests.support.programs import Program, free_port
 
 ANGARIUM = Path(sys.executable).with_name("angarium")
 START_S = 30.0
+UNUSABLE = 2
 
 # What makes waiting bearable in tests; a test that is about one of them gives its own.
 QUICK = {"resync": "20s", "allow-address": "127.0.0.1/32", "orphan-grace": "5s", "drain": "5s"}
 
 
 class Angarium:
-    """One instance, which may be stopped, killed and started again on the same database and ports."""
+    """One instance, which may be stopped, killed and started again on the same database and ports.
+
+    `launch`: what runs the command, if it is not the program itself.
+    """
 
     def __init__(self, folder: Path, *, command: str = "run", kubeconfig: Path | None = None,
-                 settings: Mapping[str, str] | None = None, paths: tuple[str, ...] = ()) -> None:  # fmt: skip
+                 settings: Mapping[str, str] | None = None, paths: tuple[str, ...] = (),
+                 launch: Sequence[str | Path] = (ANGARIUM,)) -> None:  # fmt: skip
         self.folder = folder
         self.database = folder / "angarium.db"
         self.port, self.health_port = free_port(), free_port()
@@ -39,7 +45,7 @@ class Angarium:
             own |= QUICK | {"kubeconfig": str(kubeconfig), "public-url": self.url}
         flags = [f"--{name}={value}" for name, value in (own | dict(settings or {})).items()]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
-        self.program = Program([ANGARIUM, command, *flags, *paths], folder / "angarium.log", environment)
+        self.program = Program([*launch, command, *flags, *paths], folder / "angarium.log", environment)
 
     def start(self, *, ready: bool = True) -> None:
         """Start it; with `ready`, wait until /readyz answers 200, else until the API listens."""
@@ -98,3 +104,21 @@ class Angarium:
     def __exit__(self, *_: object) -> None:
         if self.program.running:
             self.stop()
+
+
+def run(*args: str, launch: Sequence[str | Path] = (ANGARIUM,), **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end; `launch` as for an Angarium."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("ANGARIUM_")}
+    return subprocess.run(
+        [*launch, *args], env=clean | environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def refuses(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    """It ended with one clear line that has all these words."""
+    assert done.returncode == UNUSABLE, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("angarium: ")
+    for word in words:
+        assert word in line

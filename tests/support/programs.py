@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import IO
 
 WATCHER = """
@@ -28,6 +29,7 @@ for pid in running:
         pass
 """
 
+ROOT = Path(__file__).parents[2]
 BELOW_EPHEMERAL = range(20000, 32000)
 
 
@@ -42,6 +44,12 @@ def free_port() -> int:
                 continue
             return port
     raise RuntimeError(f"no free loopback port among 200 between {BELOW_EPHEMERAL.start} and {BELOW_EPHEMERAL.stop}")
+
+
+def python_module(module: ModuleType, *arguments: str | Path) -> tuple[str | Path, ...]:
+    """How to run a module of the tests as a program, from wherever that is started."""
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return ("env", f"PYTHONPATH={path}", sys.executable, "-m", module.__name__, *arguments)
 
 
 class Program:

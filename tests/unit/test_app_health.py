@@ -11,10 +11,11 @@ import pytest
 from tests.support.fakes import FakeClock
 from tests.support.stores import endpoint
 
-from angarium.app import STORE_ANSWER_S, Audience, Foundation, health, shown_host, store_problems
-from angarium.domain.errors import StoreError
+from angarium.app import STORE_ANSWER_S, health, shown_host, store_problems
+from angarium.domain.errors import StoreError, StoreFull
 from angarium.domain.ports import Limits, Retention
 from angarium.domain.views import Backlog
+from angarium.plane import Audience, Foundation
 from angarium.service.keys import Keys
 from angarium.settings import Settings
 from angarium.store import open_store
@@ -39,6 +40,9 @@ class Silent:
     async def backlog(self) -> Backlog:
         await self.answers.wait()
         return Backlog()
+
+    async def check(self) -> None:
+        await self.answers.wait()
 
 
 @asynccontextmanager
@@ -81,6 +85,19 @@ async def test_other_problems_are_named_as_well() -> None:
     async with asked(foundation(Broken()), "operator: the first resync is not done") as client:
         answer = await client.get("/readyz")
     assert answer.text.splitlines() == ["operator: the first resync is not done", "store: disk I/O error"]
+
+
+async def test_a_store_that_cannot_be_written_is_named_and_its_metrics_are_those_of_now() -> None:
+    class Full(Silent):
+        async def backlog(self) -> Backlog:
+            return Backlog(waiting=7)
+
+        async def check(self) -> None:
+            raise StoreFull("free disk space")
+
+    async with asked(foundation(Full())) as client:
+        assert (await client.get("/readyz")).text == "store: free disk space\n"
+        assert "angarium_messages_waiting 7.0" in (await client.get("/metrics")).text
 
 
 @pytest.mark.parametrize(

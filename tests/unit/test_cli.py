@@ -30,6 +30,19 @@ def test_what_keeps_it_from_starting_is_one_line(
     assert (result.exit_code, result.stdout, result.stderr) == (2, "", "angarium: the disk is full\n")
 
 
+def test_what_ends_it_by_a_defect_is_a_line_of_the_log_and_exit_code_1(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(*_: Any, **__: Any) -> int:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(app, "run_in_cluster", fail)
+    assert invoke("run").exit_code == 1
+    (record,) = caplog.records
+    assert record.__dict__["action"] == "program.fail"
+    assert record.exc_info is not None and record.exc_info[0] is ZeroDivisionError
+
+
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings that dev mode was started with."""

@@ -107,7 +107,7 @@ class Connection(web.RequestHandler):
             return respond(Answer({"error": f"malformed HTTP request: {problem}"}, status, close=True))
         # Only the route: the rest of a target may hold a token or a password.
         route = "/".join(request.raw_path.partition("?")[0].split("/")[:3])
-        _log.error("%s %s failed", request.method, route, exc_info=exc)
+        _log.error("%s %s failed", request.method, route, exc_info=exc, extra={"action": "request.fail"})
         return respond(Answer({"error": "internal error; the log of Angarium says more"}, 500, close=True))
 
     def _stop_head_timer(self) -> None:

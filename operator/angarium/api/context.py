@@ -1,9 +1,10 @@
 """What the handlers work with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from angarium.api.auth import KeyRing
 from angarium.api.options import OptionLimits
+from angarium.api.refusals import Refusals
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.ports import Clock, Store
 from angarium.service.dead_letters import DeadLetters
@@ -31,3 +32,4 @@ class Context:
     limits: OptionLimits
     policy: AddressPolicy
     parallelism: int
+    refusals: Refusals = field(default_factory=Refusals)

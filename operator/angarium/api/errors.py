@@ -16,6 +16,7 @@ from angarium.domain.errors import (
     QuotaReached,
     StoreError,
 )
+from angarium.service.admission import Overloaded
 from angarium.service.publishing import Draining
 
 LIMIT_RETRY_AFTER = timedelta(seconds=30)
@@ -57,7 +58,7 @@ def answer_of(error: AngariumError, now: datetime) -> Answer:
             return Answer({"error": text}, 429, _limit_headers(limit, now))
         case Draining():
             return draining()
-        case StoreError():
+        case StoreError() | Overloaded():
             return Answer({"error": text}, 503, _retry_after(STORE_RETRY_AFTER))
         case _:
             raise error

@@ -33,6 +33,7 @@ class ApiServer:
         self._large = LargeBodies(self._limits.body, most, self._limits.body_s)
         self._keys = context.keys
         self._clock = context.clock
+        self.refusals = context.refusals
         self._listener: Listener | None = None
         self._running = 0
         self._idle = asyncio.Event()
@@ -64,6 +65,7 @@ class ApiServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         if self._draining:
+            self.refusals.note_answer(parse_target(request.raw_path).path, draining().status)
             return respond(draining())
         self._running += 1
         try:
@@ -82,7 +84,9 @@ class ApiServer:
         try:
             return await self._call(request)
         except AngariumError as error:
-            return answer_of(error, self._clock.now())
+            answer = answer_of(error, self._clock.now())
+            self.refusals.note_answer(parse_target(request.raw_path).path, answer.status)
+            return answer
 
     async def _call(self, request: web.BaseRequest) -> Answer:
         target = parse_target(request.raw_path)

@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, KeyRef, Kind, ObjectRef, Origin
 from angarium.domain.errors import AngariumError
+from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import (
@@ -375,7 +376,10 @@ class HistoryStore(Protocol):
 
 
 class HousekeepingStore(Protocol):
-    """What keeps the store small. Small batches: call again while they return something."""
+    """What keeps the store small. Small batches: call again while they return something.
+
+    `limit` is the most that a batch takes on; it takes on less where rows are large or the disk is slow.
+    """
 
     async def fail_orphans(
         self, deleted_before: datetime, now: datetime, limit: int
@@ -388,10 +392,14 @@ class HousekeepingStore(Protocol):
         ...
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
-        """Remove what is older than the retention, at most about `limit` rows. Returns how many went.
+        """Remove what is older than the retention, at most about `limit` rows. Returns how many went, 0: none is left.
 
         The newest runs that a Schedule's status may show stay, with their messages but not the bodies.
         """
+        ...
+
+    async def give_back(self, limit: int) -> int:
+        """Give disk space that has become free back, as far as it is much: at most so many pages. Returns how many."""
         ...
 
     async def tenants(self) -> Mapping[str, str | None]:
@@ -422,6 +430,14 @@ class Store(
 
     def beat(self) -> float:
         """How many seconds ago the writer last turned, 0 while it is idle: the liveness of the store."""
+        ...
+
+    async def check(self) -> None:
+        """Raises StoreUnusable once damage was met, StoreFull from a write that failed until one succeeds."""
+        ...
+
+    def figures(self) -> StoreFigures:
+        """Of its own work, for metrics. May ask the file system."""
         ...
 
     async def close(self) -> None: ...

@@ -217,10 +217,14 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """The store's load over all tenants, for metrics."""
+    """The store's load over all tenants, for metrics.
+
+    `oldest_due`: of all that wait for nothing but their time; `oldest_claimable`: of those due that nothing holds back.
+    """
 
     waiting: int = 0
     delivering: int = 0
     dead_letters: int = 0
     oldest_due: datetime | None = None
+    oldest_claimable: datetime | None = None
     by_kind: dict[str, int] = field(default_factory=dict)

@@ -49,14 +49,23 @@ class Attempts:
         try:
             response = await self._send(leased)
         except ReferenceUnavailable as problem:
-            _log.warning("message %s waits: %s", leased.message.id, problem)
+            _log.warning(
+                "message %s waits: %s",
+                leased.message.id,
+                problem,
+                extra={"action": "message.postpone", "about": leased.message},
+            )
             return self._postponed(leased, POSTPONEMENT)
         except SenderLost:
             return self._postponed(leased, timedelta(0))
         except (SendError, ReferenceMissing) as problem:
             reason, error = problem.reason, f"{problem.reason}: {problem}"[:_MAX_ERROR]
         except Exception:  # noqa: BLE001  one message that cannot be handled must not stop the others
-            _log.exception("the attempt to deliver message %s failed for an unforeseen reason", leased.message.id)
+            _log.exception(
+                "the attempt to deliver message %s failed for an unforeseen reason",
+                leased.message.id,
+                extra={"action": "attempt.fail", "about": leased.message},
+            )
             reason, error = "InternalError", "InternalError: the attempt failed inside Angarium; its log says why"
         duration = timedelta(seconds=self._clock.monotonic() - started)
         attempt = Attempt(leased.retried + 1, url_of(leased), started_at, duration, response, reason, error)

@@ -5,11 +5,14 @@ ends at once when the other end of its socket does: without a program that waits
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
 import sys
+import time
 import traceback
+from collections.abc import Callable
 from typing import cast
 
 from angarium.domain.errors import SendError
@@ -19,8 +22,14 @@ from .frames import Frames, Order, Report, Terms, frame
 from .loops import run, settle_memory
 from .sender import AiohttpSender
 
-BEAT_S = 5.0
-"""Seconds between two reports that say no more than that the courier turns."""
+TICK_S = 0.05
+"""Seconds between two looks at how late the loop is."""
+
+ON_TIME_S = 0.004
+"""So late any loop is at times."""
+
+BEAT_TICKS = 100
+"""A courier that is on time says no more often than that it turns."""
 
 
 class Courier(asyncio.Protocol):
@@ -33,10 +42,13 @@ class Courier(asyncio.Protocol):
         self._reports: list[Report] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._transport: asyncio.WriteTransport | None = None
+        self._late_s = 0.0
+        self._silent_ticks = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.WriteTransport, transport)  # libuv's is one, but says so nowhere
-        self._beat()
+        self._report(Report(0))
+        self._await_tick()
 
     def data_received(self, data: bytes) -> None:
         for orders in self._frames.feed(data):
@@ -61,9 +73,32 @@ class Courier(asyncio.Protocol):
         self._transport.write(frame(self._reports))
         self._reports.clear()
 
-    def _beat(self) -> None:
-        self._report(Report(0))
-        self._loop.call_later(BEAT_S, self._beat)
+    def tell_log(self, text: str) -> None:
+        """May be called from any thread."""
+        self._loop.call_soon_threadsafe(self._report, Report(0, defect=text))
+
+    def _await_tick(self) -> None:
+        self._loop.call_later(TICK_S, self._tick, time.monotonic() + TICK_S)
+
+    def _tick(self, due: float) -> None:
+        late_s = time.monotonic() - due
+        late_s = late_s if late_s > ON_TIME_S else 0.0
+        self._silent_ticks += 1
+        if late_s != self._late_s or self._silent_ticks >= BEAT_TICKS:
+            self._late_s, self._silent_ticks = late_s, 0
+            self._report(Report(0, late_s=late_s))
+        self._await_tick()
+
+
+class ToldLog(logging.Handler):
+    """What is logged here is for the program to write down, in its form. For any thread."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__()
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell(self.format(record))
 
 
 async def carried(sender: Sender, order: Order) -> Report:
@@ -80,6 +115,7 @@ async def carried(sender: Sender, order: Order) -> Report:
 async def _serve(descriptor: int, terms: Terms) -> None:
     courier = Courier(AiohttpSender(terms.policy(), terms.max_response))
     loop = asyncio.get_running_loop()
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING, handlers=[ToldLog(courier.tell_log)])
     await loop.create_unix_connection(lambda: courier, sock=socket.socket(fileno=descriptor))
     settle_memory()
     await asyncio.Event().wait()

@@ -1,4 +1,4 @@
-"""Sends through a courier, a child process, so that a second core signs, sends and reads answers (docs/adr/0006).
+"""Sends through a courier, a child process, so that a second core signs, sends and reads answers (docs/adr/0008).
 
 The courier holds nothing that would be missed: what it had when it was lost is due again, as after the end of a lease.
 """
@@ -37,6 +37,7 @@ class CourierSender:
         self._line: _Line | None = None
         self._there = asyncio.Event()
         self._closed = False
+        self._lateness = _Lateness()
 
     async def run(self, pulse: Pulse) -> None:
         """Until `close`. Raises SenderLost when the courier ends by itself: whoever keeps this loop starts it again."""
@@ -46,7 +47,7 @@ class CourierSender:
             courier = await asyncio.create_subprocess_exec(
                 sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
             )
-        line = _Line(pulse)
+        line = _Line(pulse, self._lateness)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: line, sock=ours)
             if not self._closed:
@@ -56,6 +57,7 @@ class CourierSender:
         finally:
             self._there.clear()
             self._line = None
+            self._lateness.tell(0)
             line.close()
             code = await _end(courier)
         if not self._closed:
@@ -67,6 +69,10 @@ class CourierSender:
             await self._there.wait()
         return await self._line.send(Order.of(next(self._numbers), request))
 
+    def lateness(self) -> float:
+        """How late, in seconds, the courier came to what was due: the worst since this was last asked."""
+        return self._lateness.take()
+
     async def close(self) -> None:
         """End the courier; what it still had on its way is lost."""
         self._closed = True
@@ -74,12 +80,27 @@ class CourierSender:
             self._line.close()
 
 
+class _Lateness:
+    """What a courier tells lasts until it tells something else."""
+
+    def __init__(self) -> None:
+        self._now = self._worst = 0.0
+
+    def tell(self, late_s: float) -> None:
+        self._now, self._worst = late_s, max(self._worst, late_s)
+
+    def take(self) -> float:
+        worst, self._worst = self._worst, self._now
+        return worst
+
+
 class _Line(asyncio.Protocol):
     """The socket to one courier. Orders of the same turn of the loop go in one frame."""
 
-    def __init__(self, pulse: Pulse) -> None:
+    def __init__(self, pulse: Pulse, lateness: _Lateness) -> None:
         self.ended = asyncio.Event()
         self._pulse = pulse
+        self._lateness = lateness
         self._loop = asyncio.get_running_loop()
         self._frames = Frames(Report)
         self._orders: list[Order] = []
@@ -124,8 +145,12 @@ class _Line(asyncio.Protocol):
         self._orders.clear()
 
     def _hear(self, report: Report) -> None:
+        if report.number == 0 and report.defect:
+            _log.warning("in the courier: %s", report.defect, extra={"action": "courier.log"})
+            return
         if report.number == 0:
             self._pulse.beat()
+            self._lateness.tell(report.late_s)
             return
         future = self._pending.get(report.number)
         if future is None or future.done():

@@ -30,8 +30,8 @@ class DispatchSettings:
     `capacity_bytes` bounds the bodies held in memory, except that a larger one is held alone; a lane is closed while
     it holds an eighth of that. The answers come on top: one of the sender's `max_response` for each message.
     `claim_most` bounds one claim. `poll`: how long at most nothing is claimed, should a call to wake have been missed.
-    `spacing`: the least time between a claim that found nothing and the next. `settling`: how long a drain waits for
-    the store after its grace period.
+    `spacing`: the least time between a claim that found nothing, or left little room, and the next. `settling`: how
+    long a drain waits for the store after its grace period.
     """
 
     capacity: int = 2048
@@ -75,9 +75,8 @@ class Dispatcher:
         self._outcomes = outcomes
         self._clock = clock
         self._settings = settings or DispatchSettings()
-        self._lane_bytes = max(1, self._settings.capacity_bytes // 8)
-        self._lanes = Lanes(self._settings.per_lane, self._lane_bytes)
         self._room = Room(self._settings.capacity, self._settings.capacity_bytes)
+        self._lanes = Lanes(self._settings.per_lane, max(1, self._settings.capacity_bytes // 8), self._room, clock)
         self._flights: dict[str, Flight] = {}
         self._starved = False
         self._draining = False
@@ -132,7 +131,9 @@ class Dispatcher:
                 await self._renew()
             except StoreError as error:
                 pause /= 10
-                _log.warning("leases could not be renewed, that is tried again: %s", error)
+                _log.warning(
+                    "leases could not be renewed, that is tried again: %s", error, extra={"action": "lease.renew"}
+                )
             await self.bindings.wait(pause)
 
     async def drain(self, grace: timedelta) -> None:
@@ -164,10 +165,10 @@ class Dispatcher:
             owner=self._owner,
             until=self._clock.monotonic() + self._settings.lease.total_seconds(),
             room=share.places,
-            lane_room=self._settings.per_lane,
+            lane_room=self._lanes.room,
             closed_lanes=self._lanes.closed(),
             room_bytes=share.size,
-            lane_bytes=self._lane_bytes,
+            lane_bytes=self._lanes.room_bytes,
             any_size=share.any_size,
         )
 
@@ -204,7 +205,11 @@ class Dispatcher:
                 self._wake_for(outcome)
                 return leased
             if flight.leased is leased:
-                _log.info("message %s was taken from this process before its attempt ended", leased.message.id)
+                _log.info(
+                    "message %s was taken from this process before its attempt ended",
+                    leased.message.id,
+                    extra={"action": "lease.lose", "about": leased.message},
+                )
                 return leased
 
     def _leave_lane(self, leased: Leased) -> None:
@@ -249,14 +254,16 @@ class Dispatcher:
         try:
             claim = await self._store.claim(grant, self._clock.now())
         except StoreError as error:
-            _log.warning("no messages could be claimed, that is tried again: %s", error)
+            _log.warning(
+                "no messages could be claimed, that is tried again: %s", error, extra={"action": "message.claim"}
+            )
         finally:
             self._room.claimed(claim.lacking)
             self.offer(grant, claim.leased)
+        if not claim.leased or self._room.tight:
+            await asyncio.sleep(self._settings.spacing.total_seconds())
         if self._left_some(claim, grant):
             return timedelta(0)
-        if not claim.leased:
-            await asyncio.sleep(self._settings.spacing.total_seconds())
         if claim.next_due is None:
             return self._settings.poll
         return min(self._settings.poll, max(timedelta(0), claim.next_due - self._clock.now()))
@@ -304,4 +311,6 @@ class Dispatcher:
             async with asyncio.timeout(within.total_seconds()):
                 await self._all_offered.wait()
         except TimeoutError:
-            _log.warning("room for messages was still reserved when the dispatcher ended")
+            _log.warning(
+                "room for messages was still reserved when the dispatcher ended", extra={"action": "dispatcher.drain"}
+            )

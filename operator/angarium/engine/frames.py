@@ -78,7 +78,8 @@ class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What became of an order: a response, or the reason and text of a SendError, or a defect (its traceback).
 
-    Without number (0) it only says that the courier turns.
+    Without number (0) it says that the courier turns, and how late, in seconds, it came to what was due; or what was
+    logged in it (`defect`).
     """
 
     number: int
@@ -88,6 +89,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     reason: str = ""
     error: str = ""
     defect: str = ""
+    late_s: float = 0.0
 
     def response(self) -> Response:
         return Response(self.status, self.headers, self.body)

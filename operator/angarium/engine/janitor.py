@@ -25,13 +25,14 @@ class HousekeepingSettings:
     """`orphan_grace`: how long a deleted Endpoint's messages wait for it to come back (DESIGN 5, Deletion).
 
     `callback_hold`: how long the callbacks of a message that has ended may hold its place in a queue.
+    `batch` and `pause`: what is removed has to keep up with what can be accepted, five rows or so per message.
     """
 
     every: timedelta = timedelta(minutes=1)
     orphan_grace: timedelta = timedelta(minutes=5)
     callback_hold: timedelta = timedelta(hours=24)
     batch: int = 500
-    pause: timedelta = timedelta(milliseconds=50)
+    pause: timedelta = timedelta(milliseconds=10)
 
     @property
     def round(self) -> timedelta:
@@ -66,7 +67,12 @@ class Janitor:
                 await self._free_places(pulse)
                 await self._purge(pulse)
             except StoreError as error:
-                _log.warning("housekeeping is tried again in %s: %s", self._settings.round, error)
+                _log.warning(
+                    "housekeeping is tried again in %s: %s",
+                    self._settings.round,
+                    error,
+                    extra={"action": "store.clean"},
+                )
             pulse.beat()
             await asyncio.sleep(self._settings.round.total_seconds())
 
@@ -97,6 +103,9 @@ class Janitor:
 
     async def _purge(self, pulse: Pulse) -> None:
         while await self._store.purge(self._retention, self._clock.now(), self._settings.batch):
+            pulse.beat()
+            await self._breathe()
+        while await self._store.give_back(self._settings.batch):
             pulse.beat()
             await self._breathe()
 

@@ -1,7 +1,7 @@
 """Which leased messages run and which wait in memory: at most so many attempts, and bytes, at once per lane.
 
 A lane is one Endpoint, or the URLs of one host, of one tenant. Turns between tenants and lanes are taken where
-messages are leased, in the store; here one slow lane only keeps itself waiting.
+messages are leased, in the store; here slow lanes, however many, only keep themselves waiting.
 """
 
 import asyncio
@@ -9,6 +9,9 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from angarium.domain.messages import Leased
+from angarium.domain.ports import Clock
+
+from .room import Room
 
 
 @dataclass(slots=True, eq=False)
@@ -27,13 +30,28 @@ class Flight:
 
 @dataclass(slots=True)
 class _Lane:
+    """`ended`: how many left since `since` (monotonic seconds), `before`: in the second until then."""
+
     running: int = 0
     size: int = 0
     waiting: deque[Flight] = field(default_factory=deque)
+    since: float = 0.0
+    ended: int = 0
+    before: int = 0
 
     @property
     def held(self) -> int:
         return self.running + len(self.waiting)
+
+    def end(self, now: float) -> None:
+        if now - self.since >= 1:
+            self.before = self.pace(now)
+            self.since, self.ended = now, 0
+        self.ended += 1
+
+    def pace(self, now: float) -> int:
+        """How many attempts end in a second, of late."""
+        return max(self.ended, self.before) if now - self.since < 2 else 0
 
 
 class Lanes:
@@ -42,23 +60,42 @@ class Lanes:
     As many again may wait; then the lane is closed until few wait: early enough that it does not run dry, and not at
     the first free place, because then each attempt that ends in a busy lane would cost a claim. It is closed as well
     while its bodies have `cap_bytes` or more, until half of that is left.
+
+    While half of the room is held, a lane may hold a small part of what is left, and as many more as end in it within
+    a second: so slow lanes leave room for others, and quick ones lose nothing by it (ADR 0004).
     """
 
-    def __init__(self, cap: int, cap_bytes: int) -> None:
+    def __init__(self, cap: int, cap_bytes: int, room: Room, clock: Clock) -> None:
         self._cap = cap
-        self._close_at = 2 * cap
-        self._open_at = cap + cap // 4
-        self._close_at_bytes = cap_bytes
-        self._open_at_bytes = cap_bytes // 2
+        self._cap_bytes = cap_bytes
+        self._room = room
+        self._clock = clock
         self._lanes: dict[str, _Lane] = {}
         self._closed: set[str] = set()
         self._frozen: frozenset[str] | None = frozenset()
 
     def closed(self) -> frozenset[str]:
         """The lanes that take no more messages now."""
+        for name in tuple(self._closed):  # other lanes may have left room since
+            self._open_if(name, self._lanes[name])
+        portion, most_bytes = self._room.portion, self.room_bytes
+        if portion is not None or most_bytes < self._cap_bytes:
+            now = self._clock.monotonic()
+            for name, lane in self._lanes.items():
+                self._close_if(name, full=lane.held >= self._most(lane, now) or lane.size >= most_bytes)
         if self._frozen is None:
             self._frozen = frozenset(self._closed)
         return self._frozen
+
+    @property
+    def room(self) -> int:
+        """How many messages any lane may take at once."""
+        return min(self._cap, self._room.portion or self._cap)
+
+    @property
+    def room_bytes(self) -> int:
+        """How many bytes of bodies a lane may take, or hold."""
+        return min(self._cap_bytes, self._room.portion_bytes or self._cap_bytes)
 
     def enter(self, flight: Flight) -> bool:
         """Take a message in. Whether it may run at once; else it waits here until `leave` returns it."""
@@ -72,9 +109,7 @@ class Lanes:
         else:
             lane.waiting.append(flight)
         lane.size += flight.leased.size
-        if name not in self._closed and (lane.held >= self._close_at or lane.size >= self._close_at_bytes):
-            self._closed.add(name)
-            self._frozen = None
+        self._close_if(name, full=lane.held >= 2 * self._cap or lane.size >= self._cap_bytes)
         return may_run
 
     def leave(self, leased: Leased) -> tuple[Flight | None, bool]:
@@ -82,6 +117,7 @@ class Lanes:
         name = leased.lane
         lane = self._lanes[name]
         lane.size -= leased.size
+        lane.end(self._clock.monotonic())
         following = lane.waiting.popleft() if lane.waiting else None
         if following is None:
             lane.running -= 1
@@ -95,10 +131,24 @@ class Lanes:
         lane.size -= flight.leased.size
         return self._shrunk(name, lane)
 
+    def _most(self, lane: _Lane, now: float) -> int:
+        most, portion = 2 * self._cap, self._room.portion
+        return most if portion is None else min(most, portion + lane.pace(now))
+
+    def _close_if(self, name: str, *, full: bool) -> None:
+        if full and name not in self._closed:
+            self._closed.add(name)
+            self._frozen = None
+
     def _shrunk(self, name: str, lane: _Lane) -> bool:
         if lane.held == 0:
             del self._lanes[name]
-        if name not in self._closed or lane.held > self._open_at or lane.size > self._open_at_bytes:
+        return name in self._closed and self._open_if(name, lane)
+
+    def _open_if(self, name: str, lane: _Lane) -> bool:
+        """Open it if it holds little. Whether it does."""
+        most = self._most(lane, self._clock.monotonic())
+        if lane.held and (lane.held > most * 5 // 8 or lane.size > self.room_bytes // 2):
             return False
         self._closed.remove(name)
         self._frozen = None

@@ -13,7 +13,7 @@ _YOUNG_OBJECTS = 20_000
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """`asyncio.run` on a loop of libuv, which costs a fifth less than the standard one (docs/adr/0006)."""
+    """`asyncio.run` on a loop of libuv, which costs a fifth less than the standard one (docs/adr/0008)."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
 

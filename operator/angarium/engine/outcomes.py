@@ -37,7 +37,12 @@ class Outcomes:
             try:
                 return await self._group.put(outcome)
             except StoreError as error:
-                _log.warning("the outcome of message %s is tried again: %s", outcome.leased.message.id, error)
+                _log.warning(
+                    "the outcome of message %s is tried again: %s",
+                    outcome.leased.message.id,
+                    error,
+                    extra={"action": "outcome.record", "about": outcome.leased.message},
+                )
             await asyncio.sleep(wait.total_seconds())
             wait = min(wait * 2, _LONGEST_WAIT)
 

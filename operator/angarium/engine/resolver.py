@@ -4,40 +4,70 @@ The check stands after the lookup, so a name cannot be judged by one answer and 
 """
 
 import asyncio
+import errno
 import socket
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from contextlib import suppress
+from typing import TypeAlias
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SendError
 
-_THREADS = 16
+_AT_ONCE = 256
+"""A lookup that nobody answers blocks its thread for half a minute or so: others need threads beside it."""
+
+_Found: TypeAlias = list[tuple[socket.AddressFamily, int, str]]
+"""Family, protocol and address of each answer."""
 
 
 class CheckedResolver(AbstractResolver):
     """Looks names up and keeps the addresses that the policy allows.
 
-    Raises SendError `AddressNotAllowed` if none is left, OSError if the lookup fails.
+    All who wait for a name share one lookup, and each lookup has a thread of its own: names that nobody answers for
+    hold up only those who wait for them. Raises SendError `AddressNotAllowed` if no address is left, OSError if the
+    lookup fails.
     """
 
     def __init__(self, policy: AddressPolicy) -> None:
         self._policy = policy
-        # Its own threads: lookups that hang must not hold up whatever else uses the loop's.
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="resolver")
+        self._places = asyncio.Semaphore(_AT_ONCE)
+        self._lookups: dict[tuple[str, socket.AddressFamily], asyncio.Task[_Found]] = {}
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        loop = asyncio.get_running_loop()
-        found = await loop.run_in_executor(self._threads, _look_up, host, port, family)
-        allowed = [result for result in found if self._policy.refusal(result["host"]) is None]
+        found = await asyncio.shield(self._lookup(host, family))
+        allowed = [answer for answer in found if self._policy.refusal(answer[2]) is None]
         if found and not allowed:
-            raise not_allowed(self._policy, found[0]["host"], host)
-        return allowed
+            raise not_allowed(self._policy, found[0][2], host)
+        numeric = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        return [
+            ResolveResult(hostname=host, host=address, port=port, family=kind, proto=protocol, flags=numeric)
+            for kind, protocol, address in allowed
+        ]
 
     async def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for lookup in self._lookups.values():
+            lookup.cancel()
+        await asyncio.gather(*self._lookups.values(), return_exceptions=True)
+
+    def _lookup(self, host: str, family: socket.AddressFamily) -> asyncio.Task[_Found]:
+        key = (host, family)
+        if key not in self._lookups:
+            lookup = self._lookups[key] = asyncio.create_task(self._in_turn(host, family))
+            lookup.add_done_callback(lambda ended: self._ended(key, ended))
+        return self._lookups[key]
+
+    def _ended(self, key: tuple[str, socket.AddressFamily], lookup: asyncio.Task[_Found]) -> None:
+        del self._lookups[key]
+        if not lookup.cancelled():
+            lookup.exception()  # nobody may be waiting for it any more
+
+    async def _in_turn(self, host: str, family: socket.AddressFamily) -> _Found:
+        async with self._places:
+            return await _in_thread(host, family)
 
 
 def not_allowed(policy: AddressPolicy, address: str, host: str) -> SendError:
@@ -45,16 +75,35 @@ def not_allowed(policy: AddressPolicy, address: str, host: str) -> SendError:
     return SendError("AddressNotAllowed", policy.explained(address, host) or f"{address} may not be called")
 
 
-def _look_up(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
-    return [
-        ResolveResult(
-            hostname=host,
-            host=str(address[0]),
-            port=port,
-            family=kind,
-            proto=protocol,
-            flags=socket.AI_NUMERICHOST | socket.AI_NUMERICSERV,
-        )
-        for kind, _, protocol, _, address in found
-    ]
+async def _in_thread(host: str, family: socket.AddressFamily) -> _Found:
+    """Look up in a daemon thread, which does not keep the program from ending as those of an executor do."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[_Found] = loop.create_future()
+
+    def tell(found: _Found | Exception) -> None:
+        if answer.done():
+            return
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def run() -> None:
+        found: _Found | Exception
+        try:
+            found = _look_up(host, family)
+        except (OSError, UnicodeError) as error:
+            found = error
+        with suppress(RuntimeError):  # the loop has ended meanwhile
+            loop.call_soon_threadsafe(tell, found)
+
+    try:
+        threading.Thread(target=run, name="resolver", daemon=True).start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "no thread is left for the lookup") from error
+    return await answer
+
+
+def _look_up(host: str, family: socket.AddressFamily) -> _Found:
+    found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG)
+    return [(kind, protocol, str(address[0])) for kind, _, protocol, _, address in found]

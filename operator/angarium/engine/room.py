@@ -6,7 +6,10 @@ Decides nothing about lanes and holds no message.
 from dataclasses import dataclass
 
 _ENOUGH = 8
-"""Less than this part of the capacity is not worth a claim."""
+"""When less than this part of the capacity is free, it is worth waiting a moment for more before a claim."""
+
+_PORTIONS = 32
+"""So 20 lanes that do not move leave a quarter of a capacity of 1000 to others, and 100 of them 20 places."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,10 @@ class Share:
 
 
 class Room:
-    """Up to `places` messages and `size` bytes of bodies; more bytes only for one body that is larger by itself."""
+    """Up to `places` messages and `size` bytes of bodies; more bytes only for one body that is larger by itself.
+
+    A grant gets a part of what is free, so that no single one can leave nothing for the others.
+    """
 
     def __init__(self, places: int, size: int) -> None:
         self._places = places
@@ -40,18 +46,40 @@ class Room:
         return self._held_bytes
 
     @property
+    def free(self) -> int:
+        """Places neither held nor reserved."""
+        return max(0, self._places - self._held - self._reserved)
+
+    @property
+    def free_bytes(self) -> int:
+        return max(0, self._size - self._held_bytes - self._reserved_bytes)
+
+    @property
+    def portion(self) -> int | None:
+        """How many places one lane may take: a part of those not held. None while more than half are not held."""
+        return _portion(self._places, self._held)
+
+    @property
+    def portion_bytes(self) -> int | None:
+        return _portion(self._size, self._held_bytes)
+
+    @property
     def scarce(self) -> bool:
-        """Whether a claim has to wait until more is free; for the body that ended the last one, if one did."""
-        needed = min(self._size, max(self._lacking, self._size // _ENOUGH, 1))
-        return self._free < max(1, self._places // _ENOUGH) or self._free_bytes < needed
+        """Whether a claim has to wait until there is any, or enough for the body that ended the last one."""
+        return self.free == 0 or self.free_bytes < min(self._size, max(1, self._lacking))
+
+    @property
+    def tight(self) -> bool:
+        """Whether so little is free that a claim would not be worth its cost if more were free in a moment."""
+        return self.free < self._places // _ENOUGH or self.free_bytes < self._size // _ENOUGH
 
     def share(self, wanted: int, wanted_bytes: int) -> Share:
         """Reserve up to this much for messages that go past the claim: nothing while a large one waits for room."""
         return Share(0, 0) if self._lacking else self._reserve(wanted, wanted_bytes)
 
     def share_for_claim(self, wanted: int) -> Share:
-        """Reserve for a claim: half of the bytes, so that what is published meanwhile has room, or what was lacking."""
-        return self._reserve(wanted, max(1, self._size // 2, self._lacking))
+        """Reserve for a claim. For a body that was lacking room, all that it needs."""
+        return self._reserve(wanted, self._size, self._lacking)
 
     def claimed(self, lacking: int) -> None:
         """How a claim ended: `lacking` as in `Claim`."""
@@ -71,18 +99,22 @@ class Room:
         self._held -= 1
         self._held_bytes -= size
 
-    @property
-    def _free(self) -> int:
-        return self._places - self._held - self._reserved
-
-    @property
-    def _free_bytes(self) -> int:
-        return self._size - self._held_bytes - self._reserved_bytes
-
-    def _reserve(self, wanted: int, wanted_bytes: int) -> Share:
-        free = max(0, self._free_bytes)
-        any_size = free == self._size < wanted_bytes
-        share = Share(max(0, min(wanted, self._free)), min(wanted_bytes, free), any_size)
+    def _reserve(self, wanted: int, wanted_bytes: int, needed_bytes: int = 1) -> Share:
+        any_size = self.free_bytes == self._size < max(wanted_bytes, needed_bytes)
+        most_bytes = self._size if any_size else max(needed_bytes, _some(self._size, self.free_bytes))
+        places = min(wanted, _some(self._places, self.free))
+        share = Share(max(0, places), min(wanted_bytes, most_bytes, self.free_bytes), any_size)
         self._reserved += share.places
         self._reserved_bytes += share.size
         return share
+
+
+def _portion(whole: int, held: int) -> int | None:
+    left = whole - held
+    return None if 2 * left > whole else max(1, left // _PORTIONS)
+
+
+def _some(whole: int, free: int) -> int:
+    """What one grant may take: what is free beyond one half of the whole, or half of what is free of the other."""
+    beyond = free - whole // 2
+    return beyond if beyond > 0 else (free + 1) // 2

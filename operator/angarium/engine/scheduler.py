@@ -76,7 +76,9 @@ class Scheduler:
             try:
                 pause = await self._turn()
             except StoreError as error:
-                _log.warning("schedules could not be fired, that is tried again: %s", error)
+                _log.warning(
+                    "schedules could not be fired, that is tried again: %s", error, extra={"action": "schedule.fire"}
+                )
                 pause = _POLL
             if pause > timedelta(0):
                 await self._waker.wait(pause)
@@ -86,7 +88,11 @@ class Scheduler:
         now, monotonic = self._clock.now(), self._clock.monotonic()
         elapsed = max(now - self._turned, timedelta(seconds=monotonic - self._turned_monotonic))
         if elapsed > _STALL:
-            _log.warning("the scheduler stood still for %d s, or the clock jumped", elapsed.total_seconds())
+            _log.warning(
+                "the scheduler stood still for %d s, or the clock jumped",
+                elapsed.total_seconds(),
+                extra={"action": "scheduler.stall"},
+            )
             self._alive_since = now
         # Set back, the clock may stand before the start: what comes due from now on is not missed.
         self._alive_since = min(self._alive_since, now)
@@ -114,9 +120,18 @@ class Scheduler:
         try:
             return await self._decisions.decide(due, now, self._alive_since)
         except ReferenceUnavailable as error:
-            _log.warning("%s fires later: %s", due.declared.ref, error)
+            _log.warning(
+                "%s fires later: %s",
+                due.declared.ref,
+                error,
+                extra={"action": "schedule.postpone", "about": due.declared.ref},
+            )
         except Exception:  # noqa: BLE001  one Schedule that cannot be planned must not stop the others
-            _log.exception("%s could not be decided on, that is tried again in a minute", due.declared.ref)
+            _log.exception(
+                "%s could not be decided on, that is tried again in a minute",
+                due.declared.ref,
+                extra={"action": "schedule.decide", "about": due.declared.ref},
+            )
             pause = _FAILURE_PAUSE
         self._put_off.add(due, self._clock.monotonic() + pause.total_seconds())
         return None
@@ -133,7 +148,12 @@ class Scheduler:
                     await self._fire_each([decision])
                 return
             due = decisions[0].firing.due
-            _log.warning("%s could not be fired, that is tried again in a minute: %s", due.declared.ref, error)
+            _log.warning(
+                "%s could not be fired, that is tried again in a minute: %s",
+                due.declared.ref,
+                error,
+                extra={"action": "schedule.fire", "about": due.declared.ref},
+            )
             self._put_off.add(due, self._clock.monotonic() + _FAILURE_PAUSE.total_seconds())
 
     async def _fire(self, decisions: Sequence[Decision]) -> None:

@@ -10,12 +10,13 @@ import ssl
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import aiohttp
 from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from angarium.domain.addresses import AddressPolicy, literal_host
@@ -26,6 +27,7 @@ from angarium.domain.ports import Clock, OutgoingRequest, TlsMaterial
 
 from .clock import SystemClock
 from .failures import FOREIGN, translated
+from .reception import Reception
 from .resolver import CheckedResolver, not_allowed
 from .signature import signature_line
 from .tls import TlsContexts
@@ -149,6 +151,9 @@ class AiohttpSender:
         connector = TCPConnector(
             resolver=self._resolver, limit=self._pool_limit, keepalive_timeout=_KEEP_ALIVE.total_seconds()
         )
+        # aiohttp has no other way to give connections rules of our own.
+        handler: type[ResponseHandler] = Reception
+        connector._factory = partial(handler, loop=asyncio.get_running_loop())
         self._session = ClientSession(
             connector=connector,
             timeout=self._timeout,

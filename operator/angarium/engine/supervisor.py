@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from angarium.domain.figures import Turn
+
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _MOST_FAILURES = 5
@@ -62,14 +64,17 @@ class Supervisor:
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
-    def health(self) -> dict[str, float]:
-        """Seconds since each running loop's last beat."""
+    def turns(self) -> dict[str, Turn]:
+        """When each running loop last turned. May be asked from any thread."""
         now = self._monotonic()
-        return {name: pulse.age(now) for name, pulse in list(self._pulses.items())}
+        return {
+            name: Turn(pulse.age(now), self._loops[name].limit.total_seconds())
+            for name, pulse in list(self._pulses.items())
+        }
 
     def stale(self) -> list[str]:
         """The loops that have not turned for longer than they should."""
-        return [name for name, age in self.health().items() if age > self._loops[name].limit.total_seconds()]
+        return [name for name, turn in self.turns().items() if turn.age_s > turn.limit_s]
 
     async def _keep(self, loop: Loop) -> None:
         failures: deque[float] = deque(maxlen=_MOST_FAILURES)
@@ -79,7 +84,9 @@ class Supervisor:
             try:
                 await loop.run(self._pulses[loop.name])
             except Exception:
-                _log.exception("the %s loop failed; it starts again", loop.name)
+                _log.exception(
+                    "the %s loop failed; it starts again", loop.name, extra={"action": "loop.fail", "loop": loop.name}
+                )
                 failures.append(self._monotonic())
                 if len(failures) == _MOST_FAILURES and failures[-1] - failures[0] <= _WINDOW_S:
                     raise

@@ -152,7 +152,7 @@ class KubeClient:
         for warning in warnings:
             if warning not in self._warnings and len(self._warnings) < MOST_WARNINGS:
                 self._warnings.add(warning)
-                logger.warning("the API server warns about %s: %s", what, warning)
+                logger.warning("the API server warns about %s: %s", what, warning, extra={"action": "apiserver.warn"})
 
 
 def _decoded(status: int, data: bytes, what: str) -> Manifest:

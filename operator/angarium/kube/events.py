@@ -66,7 +66,12 @@ class Events:
         try:
             self._waiting.put_nowait(told)
         except asyncio.QueueFull:
-            logger.warning("an Event is dropped, too many wait: %s %s", told.ref, told.reason)
+            logger.warning(
+                "an Event is dropped, too many wait: %s %s",
+                told.ref,
+                told.reason,
+                extra={"action": "event.drop", "about": told.ref},
+            )
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -143,6 +148,6 @@ class Events:
         try:
             await write()
         except KubeError as error:
-            logger.warning("an Event cannot be written: %s", error)
+            logger.warning("an Event cannot be written: %s", error, extra={"action": "event.write"})
             return False
         return True

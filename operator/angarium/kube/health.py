@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+from angarium.domain.figures import Turn
 from angarium.domain.ports import Clock
 
 logger = logging.getLogger(__name__)
@@ -40,7 +41,11 @@ class Health:
     def unreachable(self, why: str) -> None:
         """The API server does not answer, or cannot be asked now."""
         if not self._unreachable:
-            logger.warning("the API server cannot be asked, deliveries go on meanwhile: %s", why)
+            logger.warning(
+                "the API server cannot be asked, deliveries go on meanwhile: %s",
+                why,
+                extra={"action": "apiserver.lose"},
+            )
         self._turned = self._clock.monotonic()
         self._unreachable = why
         self._down_since = None  # while the API server is away, nothing is the operator's fault
@@ -48,10 +53,10 @@ class Health:
     def lacking(self, problems: Sequence[str]) -> None:
         """The API server answers; these CRDs or rights are missing."""
         if self._unreachable:
-            logger.info("the API server answers again")
+            logger.info("the API server answers again", extra={"action": "apiserver.return"})
         for problem in problems:
             if problem not in self._lacking:
-                logger.error("declarations do not get through: %s", problem)
+                logger.error("declarations do not get through: %s", problem, extra={"action": "operator.lack"})
         self._turned = self._clock.monotonic()
         self._unreachable, self._lacking = "", tuple(problems)
 
@@ -79,6 +84,11 @@ class Health:
         """Declarations get through: the first resync is done, all kinds can be listed, the watch runs."""
         hindered = self._unreachable or self._lacking or self._missed_in_a_row
         return self._synced and not hindered and self._watching()
+
+    @property
+    def turn(self) -> Turn:
+        """Of the resync, whose turns are at its attempts."""
+        return Turn(self._clock.monotonic() - self._turned, self._resync_limit_s)
 
     def live(self) -> list[str]:
         now = self._clock.monotonic()

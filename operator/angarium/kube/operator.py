@@ -80,7 +80,10 @@ class Operator:
         except asyncio.CancelledError:
             pass
         except Exception:
-            logger.exception("the operator has failed; deliveries go on, declarations and statuses do not")
+            logger.exception(
+                "the operator has failed; deliveries go on, declarations and statuses do not",
+                extra={"action": "operator.fail"},
+            )
             self.health.failed()
 
     async def _operate(self) -> None:
@@ -154,11 +157,16 @@ class Operator:
             self.health.unreachable(str(error))
             return None
         except AngariumError as error:
-            logger.warning("the resync failed: %s", error)
+            logger.warning("the resync failed: %s", error, extra={"action": "resync.fail"})
             return None
         if findings.missed:
             named = ", ".join(str(ref) for ref in sorted(findings.missed)[:5])
-            logger.warning("the watch has missed %d object(s) and is started anew: %s", len(findings.missed), named)
+            logger.warning(
+                "the watch has missed %d object(s) and is started anew: %s",
+                len(findings.missed),
+                named,
+                extra={"action": "watch.miss"},
+            )
         self.health.resynced(missed=bool(findings.missed), watched=watched, problems=findings.problems)
         parts.wake_tokens()
         parts.status.review()
@@ -216,5 +224,7 @@ async def _forever(name: str, loop: Callable[[], Coroutine[Any, Any, None]]) -> 
         try:
             await loop()
         except Exception:
-            logger.exception("the operator's %s loop has failed and starts again", name)
+            logger.exception(
+                "the operator's %s loop has failed and starts again", name, extra={"action": "loop.fail", "loop": name}
+            )
             await asyncio.sleep(FIRST_BACKOFF_S)

@@ -70,7 +70,9 @@ class Reconciler:
         try:
             declared = decode(manifest)
         except InvalidInput as error:
-            logger.error("an object that the API server sent cannot be read: %s", error)
+            logger.error(
+                "an object that the API server sent cannot be read: %s", error, extra={"action": "object.read"}
+            )
             return None
         # No deletion can be taken back: whoever asked for it expects that nothing fires and no token is good any more.
         leaving = manifest["metadata"].get("deletionTimestamp") is not None
@@ -107,7 +109,13 @@ class Reconciler:
 
     def _retry_later(self, seen: Seen, delay_s: float, error: AngariumError) -> None:
         self.errors += 1
-        logger.warning("%s could not be reconciled, next try in %.0f s: %s", seen.ref, delay_s, error)
+        logger.warning(
+            "%s could not be reconciled, next try in %.0f s: %s",
+            seen.ref,
+            delay_s,
+            error,
+            extra={"action": "object.reconcile", "about": seen.ref},
+        )
         self._retries[seen.ref] = asyncio.create_task(self._retry(seen, delay_s))
 
     async def _retry(self, seen: Seen, delay_s: float) -> None:

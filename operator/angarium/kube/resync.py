@@ -5,7 +5,6 @@ finds different, and the watch does not bring within a grace, the watch has miss
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ from angarium.domain.ports import CatalogStore
 from angarium.kube.client import KubeClient, KubeError, collection_path
 from angarium.kube.reconciler import Reconciler, Seen, version
 from angarium.service.catalog import Catalog
-
-logger = logging.getLogger(__name__)
 
 # Tokens first: keys and credentials must be known before anything is delivered with them. What refers comes last.
 ORDER = (Kind.TOKEN, Kind.ENDPOINT, Kind.TOPIC, Kind.QUEUE, Kind.SCHEDULE)

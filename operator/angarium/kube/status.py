@@ -124,7 +124,12 @@ class StatusWriter:
             try:
                 await self._turn()
             except AngariumError as error:
-                logger.warning("statuses cannot be written now, next try in %.0f s: %s", RETRY_S, error)
+                logger.warning(
+                    "statuses cannot be written now, next try in %.0f s: %s",
+                    RETRY_S,
+                    error,
+                    extra={"action": "status.write"},
+                )
                 await asyncio.sleep(RETRY_S)
 
     def _touch(self, refs: Iterable[ObjectRef]) -> None:
@@ -238,7 +243,12 @@ class StatusWriter:
     def _refused(self, ref: ObjectRef, error: KubeError) -> None:
         """An object that is gone, or new under its name, is told of by the watch; a missing right may be granted."""
         if error.status != 404:
-            logger.error("the status of %s is refused: %s", ref, error)
+            logger.error(
+                "the status of %s is refused: %s",
+                ref,
+                error,
+                extra={"action": "status.refuse", "about": ref},
+            )
         if error.status in (401, 403):
             self._loop.call_later(REFUSED_RETRY_S, self._touch, [ref])
 

@@ -34,6 +34,7 @@ class Tenants:
                 "namespace %s is not watched, but the database has what was declared there: its Schedules and tokens "
                 "stay in force as they were; watch it again (--namespaces) to change or delete them",
                 namespace,
+                extra={"action": "tenant.unwatch", "namespace": namespace},
             )
         self._named |= unwatched
 
@@ -49,7 +50,11 @@ class Tenants:
         for namespace, uid in tenants.items():
             current = uids.get(namespace)
             if current is None or (uid is not None and uid != current):
-                logger.warning("namespace %s is gone: its tokens, schedules, messages and log are removed", namespace)
+                logger.warning(
+                    "namespace %s is gone: its tokens, schedules, messages and log are removed",
+                    namespace,
+                    extra={"action": "tenant.remove", "namespace": namespace},
+                )
                 await self._store.purge_namespace(namespace, self._clock.now())
                 self._purged(namespace)
                 purged = True

@@ -142,7 +142,12 @@ class TokenSecrets:
             except AngariumError as error:
                 if isinstance(error, KubeError) and not error.status:
                     break  # nobody answers, and Health says so: each of the others would wait for the same
-                logger.warning("the Tokens of namespace %s could not be reconciled: %s", namespace, error)
+                logger.warning(
+                    "the Tokens of namespace %s could not be reconciled: %s",
+                    namespace,
+                    error,
+                    extra={"action": "token.reconcile", "namespace": namespace},
+                )
         known = {declared.ref for tokens in by_namespace.values() for declared in tokens}
         self._outcomes = {ref: outcome for ref, outcome in self._outcomes.items() if ref in known}
 
@@ -153,7 +158,9 @@ class TokenSecrets:
             if uids - self._met and await self._replaced():
                 return True
         except KubeError as error:
-            logger.warning("new Tokens wait, their namespaces cannot be told: %s", error)
+            logger.warning(
+                "new Tokens wait, their namespaces cannot be told: %s", error, extra={"action": "token.wait"}
+            )
             return True
         self._met = uids
         return False

@@ -92,7 +92,7 @@ class Watch:
         try:
             asyncio.run(self._operate())
         except Exception as error:  # noqa: BLE001  whatever ends Kopf, a new run is started
-            logger.warning("the watch ended: %s", error or type(error).__name__)
+            logger.warning("the watch ended: %s", error or type(error).__name__, extra={"action": "watch.end"})
         finally:
             self.ended.set()
             with contextlib.suppress(RuntimeError):  # the owner has gone first

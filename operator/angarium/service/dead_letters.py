@@ -45,12 +45,16 @@ class DeadLetters:
 
     async def delete(self, where: HistoryFilter) -> Deleted:
         """Ids that do not exist are skipped. Raises InvalidInput for a cursor that is none, StoreError."""
-        if not where.dlq_ids:
+        if not where.dlq_ids and not where.message_ids:
             page = await self._store.delete_dead_letters(where)
             return Deleted(len(page.items), page.cursor)
         count = 0
-        for chunk in pieces(where.dlq_ids, AT_ONCE):
-            count += len((await self._store.delete_dead_letters(_of(where, chunk))).items)
+        for part in [_of(where, chunk) for chunk in pieces(where.dlq_ids, AT_ONCE)] or [where]:
+            following: HistoryFilter | None = part
+            while following is not None:
+                page = await self._store.delete_dead_letters(following)
+                count += len(page.items)
+                following = replace(part, cursor=page.cursor) if page.cursor else None
         return Deleted(count, None)
 
     async def retry(self, where: HistoryFilter, overrides: Overrides) -> Repeated:

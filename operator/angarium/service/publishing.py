@@ -10,6 +10,7 @@ from angarium.domain.errors import AngariumError
 from angarium.domain.messages import Acceptance, Leased, Publication
 from angarium.domain.notices import Accepted, MembersMissing, Notice, Observer
 from angarium.domain.ports import Dispatch, MessageStore
+from angarium.service.admission import Admission, Overloaded
 from angarium.service.grouping import Group
 
 MOST_AT_ONCE = 500
@@ -29,32 +30,39 @@ class Draining(AngariumError):
 class Publishing:
     """The one way into the queue for publishers."""
 
-    def __init__(self, store: MessageStore, dispatch: Dispatch, observers: Sequence[Observer] = ()) -> None:
+    def __init__(
+        self,
+        store: MessageStore,
+        dispatch: Dispatch,
+        observers: Sequence[Observer] = (),
+        admission: Admission | None = None,
+    ) -> None:
         self._store = store
         self._dispatch = dispatch
         self._observers = tuple(observers)
+        self._admission = admission
         self._group: Group[Publication, Acceptance] = Group(self._accept, most=MOST_AT_ONCE)
         self._closed = False
 
     async def publish(self, publication: Publication) -> Acceptance:
         """Store the publication's messages; they are safe when this returns.
 
-        Raises NotFound (no such Topic, or one without members), LimitExceeded, StoreError, Draining.
+        Raises NotFound (no such Topic, or one without members), LimitExceeded, StoreError, Draining, Overloaded.
         """
-        self._demand_open()
+        await self._await_turn([publication])
         return await self._group.put(publication)
 
     async def publish_many(self, publications: Iterable[Publication]) -> AsyncIterator[Acceptance | AngariumError]:
         """Store many in this order, in few transactions, between those of others; says what became of each.
 
         They are asked for as they are stored, so that few need to exist at once. What comes after the end of the
-        service gets Draining.
+        service gets Draining, what comes when there is too much to do gets Overloaded.
         """
         for portion in _portions(publications):
             try:
-                self._demand_open()
+                await self._await_turn(portion)
                 answers = await self._group.put_many(portion)
-            except Draining as error:
+            except (Draining, Overloaded) as error:
                 answers = [error] * len(portion)
             for answer in answers:
                 yield answer
@@ -63,6 +71,13 @@ class Publishing:
         """Take nothing more, and store what had been taken."""
         self._closed = True
         await self._group.close()
+
+    async def _await_turn(self, publications: Sequence[Publication]) -> None:
+        self._demand_open()
+        if self._admission is not None:
+            size = sum(len(publication.body) for publication in publications)
+            await self._admission.admit(len(publications), size)
+            self._demand_open()
 
     def _demand_open(self) -> None:
         if self._closed:
@@ -79,6 +94,8 @@ class Publishing:
         accepted = [answer for answer in answers if isinstance(answer, Acceptance)]
         if sum(len(acceptance.messages) for acceptance in accepted) > len(leased):
             self._dispatch.wake()
+        if self._admission is not None:
+            self._admission.accepted(_due(publications, answers))
         self._tell(publications, answers)
         return answers
 
@@ -108,6 +125,12 @@ def _portions(publications: Iterable[Publication]) -> Iterator[list[Publication]
             portion, size = [], 0
     if portion:
         yield portion
+
+
+def _due(publications: Sequence[Publication], answers: Sequence[Acceptance | AngariumError]) -> int:
+    """Messages that were accepted and are not delayed."""
+    both = zip(publications, answers, strict=True)
+    return sum(len(a.messages) for p, a in both if p.not_before is None and isinstance(a, Acceptance))
 
 
 def _room(publication: Publication) -> int:

@@ -12,8 +12,8 @@ from angarium.store.migration import migrate
 _WRITER_CACHE_KIB = 16 * 1024
 _READER_CACHE_KIB = 4 * 1024
 _BUSY_TIMEOUT_MS = 5000
-_WAL_PAGES = 2000  # 8 MiB: large enough that hot pages are written back once, not once per commit
-_WAL_LIMIT_BYTES = 64 * 2**20
+WAL_PAGES = 2000  # 8 MiB: large enough that hot pages are written back once, not once per commit
+WAL_LIMIT_BYTES = 32 * 2**20  # a longer log is cut down to this when it begins anew
 
 
 def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
@@ -24,12 +24,24 @@ def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
     _create(path)
     try:
         connection = _connect(path, _WRITER_CACHE_KIB)
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # of a new file; see docs/adr/0006
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'OFF'}")
         connection.execute("PRAGMA secure_delete = FAST")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_LIMIT_BYTES}")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         migrate(connection)
+    except sqlite3.Error as error:
+        raise _unusable(path, error) from error
+    return connection
+
+
+def open_checkpointer(path: Path) -> sqlite3.Connection:
+    """A connection that only takes the write-ahead log back. Raises StoreUnusable."""
+    try:
+        connection = _connect(path, _READER_CACHE_KIB)
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # a checkpoint needs an open log
     except sqlite3.Error as error:
         raise _unusable(path, error) from error
     return connection

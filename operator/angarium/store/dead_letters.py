@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import accumulate
 
 from angarium.domain.errors import LimitExceeded, QuotaReached
 from angarium.domain.ids import dlq_id
@@ -14,13 +13,20 @@ from angarium.store.catalog import NamespaceCatalog
 from angarium.store.history import MOST_BYTES, cursor_after
 from angarium.store.intake import Intake, Terms
 from angarium.store.letters import SQL, remove
+from angarium.store.portions import fitting
 from angarium.store.rows import message_of
 from angarium.store.transaction import Row, Transaction, json_array
 
+_AT_ONCE = 500
+"""Listed letters that are deleted in one transaction."""
+
 
 def delete(tx: Transaction, where: HistoryFilter, found: Sequence[Row]) -> Page[str]:
-    """`found` are the letters that a reader found. Nothing but numbers and lengths is read of what goes."""
-    page = found if _listed(where) else found[: where.count]
+    """`found` are the letters that a reader found. Nothing but numbers and lengths is read of what goes.
+
+    The page ends early when it is long or its bodies are large, listed letters or not: the writer has others to serve.
+    """
+    page = fitting(found[:_AT_ONCE] if _listed(where) else found[: where.count], MOST_BYTES, "weight")
     left = _left(tx, page)
     remove(tx, left)
     return Page(tuple(map(_id, left)), _cursor(found, page))
@@ -36,7 +42,7 @@ def retry(
     terms: Terms,
 ) -> Retried:
     """As `delete`. Raises LimitExceeded or QuotaReached; then nothing has changed: a page is retried as a whole."""
-    page = _fitting(found if _listed(where) else found[: where.count])
+    page = fitting(found if _listed(where) else found[: where.count], MOST_BYTES, "weight")
     left = _left(tx, page)
     rows = {row["seq"]: row for row in tx.rows(SQL["messages"], json_array(row["message"] for row in left))}
     catalog = NamespaceCatalog(tx, where.namespace)
@@ -69,12 +75,6 @@ def _id(row: Row) -> str:
 def _cursor(found: Sequence[Row], page: Sequence[Row]) -> str | None:
     """The position after the page, if more match. It names no row, so it outlives those before it."""
     return cursor_after(page[-1]["time_ms"], page[-1]["seq"]) if len(page) < len(found) else None
-
-
-def _fitting(rows: Sequence[Row]) -> Sequence[Row]:
-    """As many as are read at once, but at least one."""
-    fitting = sum(total <= MOST_BYTES for total in accumulate(row["weight"] for row in rows))
-    return rows[: max(1, fitting)]
 
 
 def _in_order(page: Sequence[Row], where: HistoryFilter) -> Sequence[Row]:

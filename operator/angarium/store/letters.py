@@ -43,7 +43,7 @@ class Letters:
         return self._seq
 
 
-def remove(tx: Transaction, rows: Sequence[Row]) -> None:
+def remove(tx: Transaction, rows: Sequence[Row | dict[str, Any]]) -> None:
     """Delete letters, and what nothing but they needed. Rows: seq, namespace, message, size (of the response)."""
     for row in rows:
         tx.charge(row["namespace"], stored_bytes=-row["size"], dead_letters=-1)

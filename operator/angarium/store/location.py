@@ -1,5 +1,6 @@
 """Where a database may lie: in a folder that exists, and never on a network file system (SQLite's locks fail there)."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -13,22 +14,53 @@ _NETWORK = frozenset(
     | {"fuse.cephfs", "fuse.gcsfuse", "fuse.glusterfs", "fuse.juicefs", "fuse.s3fs", "fuse.sshfs"}
 )
 
+_SUFFIXES = ("", "-wal", "-shm", ".lock")
+
 
 def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
-    """Raises StoreUnusable if the folder is missing or not writable, or lies on a network file system."""
+    """Raises StoreUnusable if the folder is missing or lies on a network file system, or if anything is not writable.
+
+    Also if the file has several names: SQLite's log belongs to one of them, and is not found by the others.
+    """
     folder = database.parent
     if database.is_dir():
         raise StoreUnusable(f"{database} is a folder; name the database file in it")
     if not folder.is_dir():
         raise StoreUnusable(f"the folder {folder} of the database does not exist; create it")
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        raise StoreUnusable(f"the folder {folder} of the database lies on a read-only file system; make it writable")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreUnusable(f"the folder {folder} of the database is not writable by this user; change its owner")
+    for file in (database.with_name(database.name + suffix) for suffix in _SUFFIXES):
+        if file.exists() and not os.access(file, os.R_OK | os.W_OK):
+            raise StoreUnusable(f"{file} may not be read and written by this user; check its owner and mode")
+    if database.exists() and database.stat().st_nlink > 1:
+        raise StoreUnusable(
+            f"the database {database} has another name too (a hard link), by which its write-ahead log is not found; "
+            f"remove the other name (`find FOLDER -samefile {database}` tells it), and copy a database to keep two"
+        )
     kind = file_system_of(database.resolve(), mounts)
     if kind in _NETWORK:
         raise StoreUnusable(
             f"the database {database} lies on a network file system ({kind}), where its locks cannot be trusted; "
             "use a local or block volume"
         )
+
+
+def sizes(database: Path) -> tuple[int, int, int]:
+    """Bytes of the file, of its write-ahead log, and free on the volume; 0 for what is not there."""
+    free = 0
+    with contextlib.suppress(OSError):
+        volume = os.statvfs(database.parent)
+        free = volume.f_bavail * volume.f_frsize
+    return _size(database), _size(database.with_name(database.name + "-wal")), free
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
 
 
 def file_system_of(path: Path, mounts: Path = _MOUNTS) -> str | None:

@@ -19,8 +19,6 @@ from angarium.store.statements import load
 from angarium.store.transaction import Row, Transaction
 
 CREDENTIALS = load("credentials")
-AT_ONCE = 500
-"""Messages of a queue that are canceled in one transaction."""
 MOST_BYTES = 64 * 2**20
 """Of one kind and tenant, as they are stored: bodies of Schedules are what can be large."""
 
@@ -57,15 +55,15 @@ def edit(tx: Transaction, ref: ObjectRef, change: Change, now: datetime, most: i
     return replace(after, applied_at=now)
 
 
-def shrink(tx: Transaction, ref: ObjectRef, change: Change, now: datetime) -> bool:
-    """Before an edit that removes a queue: cancel some of its messages. True: there may be more than are few.
+def shrink(tx: Transaction, ref: ObjectRef, change: Change, now: datetime, limit: int) -> bool:
+    """Before an edit that removes a queue: cancel so many of its messages. True: there may be more than are few.
 
     So that neither the edit nor any step before it holds up the writer for long, however full the queue is.
     """
     before = declared(tx, ref)
     if before is None or before.origin is Origin.RESOURCE or change(before) is not None:
         return False
-    return cancel_queue(tx, ref.namespace, ref.name, now, AT_ONCE) == AT_ONCE
+    return cancel_queue(tx, ref.namespace, ref.name, now, limit) == limit
 
 
 def remove(tx: Transaction, refs: Sequence[tuple[ObjectRef, str | None]], now: datetime) -> frozenset[ObjectRef]:

@@ -207,7 +207,8 @@ def _calling_back(row: Row) -> Block:
     return Block(row["id"], from_ms(row["finished_ms"]), BlockReason.CALLBACK)
 
 
-def backlog(session: Session) -> Backlog:
+def backlog(session: Session, now: datetime) -> Backlog:
+    claimable = session.row(SQL["oldest_claimable"], now=to_ms(now))
     tenants, delivering = session.row(SQL["tenants"]), session.row(SQL["delivering"])
     oldest = session.row(SQL["oldest_due"])
     assert tenants is not None and delivering is not None and oldest is not None
@@ -216,5 +217,6 @@ def backlog(session: Session) -> Backlog:
         delivering=delivering["delivering"],
         dead_letters=tenants["dead_letters"],
         oldest_due=optional_time(oldest["due_ms"]),
+        oldest_claimable=optional_time(claimable["due_ms"] if claimable else None),
         by_kind={row["kind"]: row["count"] for row in session.rows(SQL["kinds"])},
     )

@@ -1,8 +1,10 @@
 """A few threads that read, each with a connection of its own, so that a long read holds up no write."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import TypeVar
 
@@ -22,6 +24,8 @@ class Readers:
         self._idle: SimpleQueue[sqlite3.Connection] = SimpleQueue()
         for connection in connections:
             self._idle.put(connection)
+        self._admitting = threading.Event()
+        self._admitting.set()
         self._threads = ThreadPoolExecutor(len(connections), thread_name_prefix="store-reader")
 
     def submit(self, operation: Callable[[Session], T]) -> Future[T]:
@@ -31,12 +35,27 @@ class Readers:
         except RuntimeError as error:
             raise StoreError(CLOSED) from error
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody reads inside: waits for the reads that run, and those that come wait for the end. For one thread."""
+        self._admitting.clear()
+        try:
+            taken = [self._idle.get() for _ in self._all]
+            try:
+                yield
+            finally:
+                for connection in taken:
+                    self._idle.put(connection)
+        finally:
+            self._admitting.set()
+
     def close(self) -> None:
         self._threads.shutdown(wait=True)
         for connection in self._all:
             connection.close()
 
     def _read(self, operation: Callable[[Session], T]) -> T:
+        self._admitting.wait()
         connection = self._idle.get()
         try:
             connection.execute("BEGIN")

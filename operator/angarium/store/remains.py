@@ -16,18 +16,18 @@ SQL = load("remains")
 def sweep(tx: Transaction, messages: Collection[int]) -> None:
     """Of these messages, remove the bodies and the rows that nothing needs any more, and then what they needed."""
     given = json_array(messages)
-    bodies = tx.rows(SQL["spare_bodies"], given)
+    bodies = tx.objects(SQL["spare_bodies"], given)
     for row in bodies:
         tx.charge(row["namespace"], stored_bytes=-row["size"])
     tx.run(SQL["delete_bodies"], json_array(row["message"] for row in bodies))
-    spare = tx.rows(SQL["spare_messages"], given)
+    spare = tx.objects(SQL["spare_messages"], given)
     seqs = json_array(row["seq"] for row in spare)
     tx.run(SQL["delete_attempts"], seqs)
     tx.run(SQL["delete_messages"], seqs)
     sweep_runs(tx, {row["run"] for row in spare if row["run"] is not None})
     sources = {(row["namespace"], row["source"]) for row in spare if row["source"] is not None}
     if sources:  # a callback has no callbacks, so this ends
-        sweep(tx, [row["seq"] for row in tx.rows(SQL["sources"], json_array(sources))])
+        sweep(tx, [row["seq"] for row in tx.objects(SQL["sources"], json_array(sources))])
 
 
 def sweep_runs(tx: Transaction, runs: Collection[int]) -> None:

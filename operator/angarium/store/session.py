@@ -33,9 +33,9 @@ class Session:
         row: Row | None = self.connection.execute(sql, named or params).fetchone()
         return row
 
-    def objects(self, sql: str, *params: Any) -> list[Row]:
+    def objects(self, sql: str, *params: Any, **named: Any) -> list[Row]:
         """What a statement has in its one row, a JSON array of objects, which read like rows: many in a single step."""
-        row = self.row(sql, *params)
+        row = self.row(sql, *params, **named)
         return cast(list[Row], _OBJECTS.decode(row[0])) if row else []
 
     def stream(self, sql: str, *params: Any, **named: Any) -> Iterator[Row]:

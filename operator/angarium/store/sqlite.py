@@ -3,7 +3,9 @@
 import asyncio
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,8 @@ from typing import TypeVar
 
 from angarium.domain.credentials import Credential, SigningKeys
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin
-from angarium.domain.errors import AngariumError
+from angarium.domain.errors import AngariumError, StoreFull, StoreUnusable
+from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
@@ -46,12 +49,15 @@ from angarium.store import (
     runs,
     tenants,
 )
-from angarium.store.connection import open_reader, open_writer
+from angarium.store.checkpoints import Checkpoints
+from angarium.store.connection import open_checkpointer, open_reader, open_writer
 from angarium.store.intake import Terms
-from angarium.store.location import check_location
+from angarium.store.location import check_location, sizes
 from angarium.store.lock import FileLock
+from angarium.store.portions import MOST_ROWS, Portion
 from angarium.store.readers import Readers
 from angarium.store.transaction import Session, Transaction
+from angarium.store.wal import check_log
 from angarium.store.writer import Writer
 
 T = TypeVar("T")
@@ -83,19 +89,27 @@ class SqliteStore:
         self._clock = clock
         self._retention = retention
         self._turns = leases.Turns()
+        self._portions: defaultdict[str, Portion] = defaultdict(lambda: Portion(clock.monotonic))
         self._credentials_version = 0
+        self._damage: str | None = None
+        self._unwritable = False
         self._temporary = Path(tempfile.mkdtemp(prefix="angarium-")) if path is None else None
-        database = path or Path(self._temporary or "") / "angarium.db"
+        # SQLite follows links too: the lock and the log beside the file have to be the same for every name of it.
+        database = (path or Path(self._temporary or "") / "angarium.db").resolve()
         check_location(database)
         self._lock = FileLock(database)
         try:
+            check_log(database)
             connection = open_writer(database, durable=path is not None)
             self._readers = Readers([open_reader(database) for _ in range(_READERS)])
+            checkpointer = open_checkpointer(database)
         except AngariumError:
             self._lock.release()
             raise
         self._connection = connection
         self._writer = Writer(connection, clock)
+        self._path = database
+        self._checkpoints = Checkpoints(database, checkpointer, self._writer, self._readers)
 
     # Declared objects
 
@@ -122,7 +136,7 @@ class SqliteStore:
 
     async def edit(self, ref: ObjectRef, change: Change, now: datetime, most: int | None = None) -> Declared | None:
         if ref.kind is Kind.QUEUE:
-            while await self._write(partial(ownership.shrink, ref=ref, change=change, now=now)):
+            while await self._portion("cancel", partial(ownership.shrink, ref=ref, change=change, now=now)):
                 pass
         return await self._write(partial(ownership.edit, ref=ref, change=change, now=now, most=most))
 
@@ -176,8 +190,10 @@ class SqliteStore:
         canceled = 0
         while canceled < limit:
             seqs = await self._read(partial(cancellation.matching, where=where, limit=limit - canceled))
-            operation = partial(cancellation.cancel, namespace=where.namespace, seqs=seqs, now=now)
-            count = await self._write(operation) if seqs else 0
+            count = 0
+            for start in range(0, len(seqs), piece := self._portions["cancel"].rows):
+                operation = partial(cancellation.cancel, namespace=where.namespace, now=now)
+                count += await self._measured("cancel", partial(operation, seqs=seqs[start : start + piece]), piece)
             canceled += count
             if count == len(seqs):
                 break  # else some of them ended meanwhile, and others may match
@@ -254,21 +270,28 @@ class SqliteStore:
         return await self._read(partial(progress.topic_views, refs=refs))
 
     async def backlog(self) -> Backlog:
-        return await self._read(progress.backlog)
+        return await self._read(partial(progress.backlog, now=self._clock.now()))
 
     # Housekeeping
 
     async def fail_orphans(
         self, deleted_before: datetime, now: datetime, limit: int
     ) -> Mapping[ObjectRef, Sequence[str]]:
-        operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, limit=limit)
-        return await self._write(partial(operation, terms=self._terms))
+        operation = partial(housekeeping.fail_orphans, deleted_before=deleted_before, now=now, terms=self._terms)
+        after: tuple[int, int] | None = (0, 0)
+        failed: Mapping[ObjectRef, Sequence[str]] = {}
+        while after is not None and not failed:
+            failed, after = await self._portion("orphans", partial(operation, after=after), limit)
+        return failed
 
     async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
-        return await self._write(partial(queues.free_places, ended_before=ended_before, now=now, limit=limit))
+        return await self._portion("places", partial(queues.free_places, ended_before=ended_before, now=now), limit)
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
-        return await self._write(partial(housekeeping.purge, retention=retention, now=now, limit=limit))
+        return await self._portion("purge", partial(housekeeping.purge, retention=retention, now=now), limit)
+
+    async def give_back(self, limit: int) -> int:
+        return await self._write(partial(housekeeping.give_back, limit=limit))
 
     async def tenants(self) -> Mapping[str, str | None]:
         return await self._read(tenants.known)
@@ -278,25 +301,43 @@ class SqliteStore:
 
     async def purge_namespace(self, namespace: str, now: datetime) -> None:
         await self._write(partial(tenants.close, namespace=namespace), self._credentials_changed)
-        for table in tenants.PIECEMEAL:
-            while await self._write(partial(tenants.clear_some, namespace=namespace, table=table)):
-                pass
+        await self._clear_tables(namespace)
         after = 0
-        while seqs := await self._read(partial(tenants.some_messages, namespace=namespace, after=after)):
-            await self._write(partial(tenants.clear_messages, namespace=namespace, messages=seqs))
+        some, portion = partial(tenants.some_messages, namespace=namespace), self._portions["messages"]
+        while seqs := await self._read(partial(some, after=after, limit=portion.rows)):
+            operation = partial(tenants.clear_messages, namespace=namespace, messages=seqs)
+            await self._measured("messages", operation, len(seqs))
             after = seqs[-1]
+        await self._clear_tables(namespace)  # what was in flight may have ended meanwhile, and told of it
         await self._write(partial(tenants.clear_rest, namespace=namespace))
+
+    async def _clear_tables(self, namespace: str) -> None:
+        for table in tenants.PIECEMEAL:
+            while await self._portion(table, partial(tenants.clear_some, namespace=namespace, table=table)):
+                pass
 
     # Life
 
     def beat(self) -> float:
         return self._writer.beat()
 
+    def figures(self) -> StoreFigures:
+        return StoreFigures(self._writer.figures, self._writer.waiting(), *sizes(self._path))
+
+    async def check(self) -> None:
+        """Damage that was met anywhere counts for good: what is asked most may lie in sound pages."""
+        if self._damage is not None:
+            raise StoreUnusable(self._damage)
+        if self._unwritable:
+            await self._write(housekeeping.touch)
+            self._unwritable = False
+
     async def close(self) -> None:
         """Finish what is under way and let go of the file. May be called twice."""
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        self._checkpoints.close()
         if self._writer.close():
             self._readers.close()
             self._connection.close()
@@ -311,8 +352,26 @@ class SqliteStore:
     def _credentials_changed(self) -> None:
         self._credentials_version += 1
 
+    async def _portion(self, work: str, operation: Callable[..., T], limit: int = MOST_ROWS) -> T:
+        """`operation(tx, limit=…)` for as many rows as this kind of work may take on at once."""
+        rows = min(limit, self._portions[work].rows)
+        return await self._measured(work, partial(operation, limit=rows), rows)
+
+    async def _measured(self, work: str, operation: Callable[[Transaction], T], rows: int) -> T:
+        return await self._write(partial(self._portions[work].carry_out, operation=operation, rows=rows))
+
     async def _read(self, operation: Callable[[Session], T]) -> T:
-        return await asyncio.wrap_future(self._readers.submit(operation))
+        return await self._noting_trouble(self._readers.submit(operation))
 
     async def _write(self, operation: Callable[[Transaction], T], committed: Callable[[], None] | None = None) -> T:
-        return await asyncio.wrap_future(self._writer.submit(operation, committed))
+        return await self._noting_trouble(self._writer.submit(operation, committed))
+
+    async def _noting_trouble(self, future: Future[T]) -> T:
+        try:
+            return await asyncio.wrap_future(future)
+        except StoreUnusable as error:
+            self._damage = str(error)
+            raise
+        except StoreFull:
+            self._unwritable = True
+            raise

@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 
+from angarium.store.portions import MOST_BYTES, fitting
 from angarium.store.statements import load
 from angarium.store.transaction import Session, Transaction, json_array
 
 SQL = load("tenant")
-_PIECE = 2000
-_AT_ONCE = (
-    "tokens", "signing_keys", "declared", "mentions", "schedules", "endpoint_stats", "lanes", "queues",
-)  # fmt: skip
-PIECEMEAL = ("log", "dead_letters", "deduplication", "flow_controls")
-_AT_LAST = ("dead_letters", "runs", "lanes", "queues", "flow_controls", "deduplication", "usage", "identity")
+_AT_ONCE = ("tokens", "signing_keys", "declared", "mentions", "schedules", "endpoint_stats", "queues")
+PIECEMEAL = ("lanes", "log", "dead_letters", "deduplication", "flow_controls", "runs")
+"""Large tables. What was in flight may bring rows to them until the messages are gone."""
+
+_WEIGHTY = ("log", "dead_letters")
+_AT_LAST = ("queues", "usage", "identity")
 
 
 def identify(tx: Transaction, namespace: str, uid: str) -> None:
@@ -29,14 +30,19 @@ def close(tx: Transaction, namespace: str) -> None:
         tx.run(SQL[name], namespace=namespace)
 
 
-def clear_some(tx: Transaction, namespace: str, table: str) -> int:
-    """Remove a piece of what the tenant has in a large table, one of `PIECEMEAL`. Returns how many rows went."""
-    return tx.run(SQL[f"some_{table}"], namespace=namespace, limit=_PIECE)
+def clear_some(tx: Transaction, namespace: str, table: str, limit: int) -> int:
+    """Remove some rows of a tenant in a large table, one of `PIECEMEAL`. Returns how many went."""
+    some = SQL[f"some_{table}"]
+    if table not in _WEIGHTY:
+        return tx.run(some, namespace=namespace, limit=limit)
+    rows = fitting(tx.objects(some, namespace=namespace, limit=limit), MOST_BYTES, "weight")
+    return tx.run(SQL[f"delete_{table}"], json_array(row["key"] for row in rows))
 
 
-def some_messages(session: Session, namespace: str, after: int) -> list[int]:
-    """The next messages of a tenant, in order of acceptance."""
-    return [row["seq"] for row in session.rows(SQL["some_messages"], namespace=namespace, after=after, limit=_PIECE)]
+def some_messages(session: Session, namespace: str, after: int, limit: int) -> list[int]:
+    """The next messages of a tenant, in order of acceptance: as many as may go at once."""
+    rows = session.objects(SQL["some_messages"], namespace=namespace, after=after, limit=limit)
+    return [row["seq"] for row in fitting(rows, MOST_BYTES, "weight")]
 
 
 def clear_messages(tx: Transaction, namespace: str, messages: Sequence[int]) -> None:

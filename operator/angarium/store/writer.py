@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar
 
 from angarium.domain.errors import StoreError
+from angarium.domain.figures import WriterFigures
 from angarium.domain.ports import Clock
 from angarium.store.faults import translated
 from angarium.store.transaction import Transaction
@@ -82,6 +83,7 @@ class Writer:
         self._gate = threading.Lock()
         self._closed = False
         self._busy_since: float | None = None
+        self.figures = WriterFigures()
         self._thread = threading.Thread(target=self._turn, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -101,6 +103,10 @@ class Writer:
         """Seconds that the present turn has lasted; 0 when idle."""
         since = self._busy_since
         return 0.0 if since is None else max(0.0, self._clock.monotonic() - since)
+
+    def waiting(self) -> int:
+        """Operations that no turn has taken yet."""
+        return self._entries.qsize()
 
     def close(self) -> bool:
         """Finish what was submitted, then end the thread. False if that had been asked before."""
@@ -133,6 +139,7 @@ class Writer:
         return [entry for entry in batch if entry.future.set_running_or_notify_cancel()]
 
     def _carry_out(self, batch: list[_Entry[Any]]) -> None:
+        began = self._clock.monotonic()
         try:
             self._connection.execute(_BEGIN)
             for entry in batch:
@@ -140,9 +147,14 @@ class Writer:
                     transaction = Transaction(self._connection)
                     entry.result = entry.operation(transaction)
                     transaction.settle()
+            settled = self._clock.monotonic()
             self._connection.execute("COMMIT")
+            self.figures.commit.observe(self._clock.monotonic() - settled)
         except sqlite3.Error as error:
             self._abandon(batch, error)
+        self.figures.turn.observe(self._clock.monotonic() - began)
+        self.figures.operations.observe(len(batch))
+        self.figures.failures += any(isinstance(entry.error, StoreError) for entry in batch)
         for entry in batch:
             entry.resolve()
 

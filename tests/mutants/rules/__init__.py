@@ -1,7 +1,11 @@
 """The rules that `make mutants` breaks, by area; their numbers are sections of the wire contract."""
 
 from tests.mutants.rules.api import API, REDACTION, TENANTS
+from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.hostile import HOSTILE
+from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
+from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 
 MUTANTS = (
@@ -15,4 +19,9 @@ MUTANTS = (
     *CANCEL,
     *TENANTS,
     *REDACTION,
+    *FILES,
+    *HOSTILE,
+    *HOUSEKEEPING,
+    *OVERLOAD,
+    *OPERATIONS,
 )

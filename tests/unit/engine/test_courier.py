@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
@@ -22,6 +23,20 @@ from angarium.engine.courier import carried
 from angarium.engine.courier_sender import CourierSender
 from angarium.engine.frames import Frames, Order, Report, Terms, frame
 from angarium.engine.supervisor import Pulse
+
+TALKATIVE = """
+import logging
+from angarium.engine.sender import AiohttpSender
+
+send = AiohttpSender.send
+
+async def send_loudly(self, request):
+    logging.getLogger("library").warning("%s is sent", request.method)
+    return await send(self, request)
+
+AiohttpSender.send = send_loudly
+"""
+"""What a courier runs at its start if it is found on its path."""
 
 LOOPBACK = AddressPolicy(allow=(ip_network("127.0.0.1/32"),))
 
@@ -112,6 +127,28 @@ class TestLife:
         await sender.close()
         await running
 
+    async def test_it_tells_how_late_it_is_and_that_it_is_on_time_again(self, receiver: Receiver) -> None:
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/")))
+            (child,) = children()
+            os.kill(child, signal.SIGSTOP)
+            await asyncio.sleep(0.5)
+            os.kill(child, signal.SIGCONT)
+            await until(lambda: sender.lateness() > 0.3)
+            await until(lambda: sender.lateness() == 0)
+
+    async def test_what_is_logged_in_it_becomes_a_line_of_the_program(
+        self, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        (tmp_path / "sitecustomize.py").write_text(TALKATIVE)
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/")))
+            await until(lambda: bool(caplog.records))
+        (record,) = caplog.records
+        assert record.getMessage() == "in the courier: library: POST is sent"
+        assert record.__dict__["action"] == "courier.log"
+
     async def test_what_is_on_its_way_when_it_dies_is_lost_and_the_next_one_goes_on(self, receiver: Receiver) -> None:
         receiver.answer("/slow", Answer(ending="hang"))
         sender = CourierSender(LOOPBACK, 1000)
@@ -170,7 +207,7 @@ class TestFrames:
         assert order.request() == given
 
     def test_everything_of_a_report_arrives(self) -> None:
-        given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "")
+        given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "", 0.5)
         ((report,),) = Frames(Report).feed(frame([given]))
         assert report == given
 

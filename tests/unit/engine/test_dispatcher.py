@@ -240,9 +240,9 @@ async def test_a_published_body_larger_than_the_budget_goes_at_once_if_nothing_i
 async def test_a_grant_keeps_its_room_until_it_is_offered(store: Store) -> None:
     dispatcher = Dispatcher("me", store, Stage().perform, Outcomes(store, [], WallClock()), WallClock(), QUICK)
     first, second = dispatcher.grant(30, 0), dispatcher.grant(30, 0)
-    assert (first.owner, first.room, second.room, dispatcher.grant(1, 0).room) == ("me", 30, 10, 0)
+    assert (first.owner, first.room, second.room, dispatcher.grant(1, 0).room) == ("me", 20, 10, 1)
     dispatcher.offer(first, ())
-    assert dispatcher.grant(50, 0).room == 30
+    assert dispatcher.grant(50, 0).room == 9, "29 are free, and 20 of them are the half of which it is not"
 
 
 async def test_what_is_accepted_under_a_grant_is_attempted_without_a_claim(store: Store) -> None:

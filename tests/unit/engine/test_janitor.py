@@ -29,6 +29,8 @@ class Rooms:
     orphans: list[list[str]] = field(default_factory=list)
     held: list[list[str]] = field(default_factory=list)
     failing: int = 0
+    pages: int = 0
+    given: list[int] = field(default_factory=list)
     purges: list[tuple[datetime, int]] = field(default_factory=list)
     cutoffs: list[datetime] = field(default_factory=list)
 
@@ -44,6 +46,12 @@ class Rooms:
     async def free_places(self, ended_before: datetime, now: datetime, limit: int) -> Mapping[ObjectRef, Sequence[str]]:
         assert now - ended_before == timedelta(hours=24)
         return {ORDERS: self.held.pop(0)} if self.held else {}
+
+    async def give_back(self, limit: int) -> int:
+        given = min(limit, self.pages)
+        self.pages -= given
+        self.given.append(given)
+        return given
 
     async def purge(self, retention: Retention, now: datetime, limit: int) -> int:
         removed = min(limit, self.rows)
@@ -73,7 +81,14 @@ async def test_much_to_remove_goes_in_small_batches_with_pauses() -> None:
     rooms = Rooms(rows=1200)
     await run(rooms, Recorder(), 30)
     assert [removed for _, removed in rooms.purges] == [500, 500, 200, 0]
-    assert all(b[0] - a[0] >= timedelta(milliseconds=50) for a, b in zip(rooms.purges, rooms.purges[1:], strict=False))
+    assert all(b[0] - a[0] >= timedelta(milliseconds=10) for a, b in zip(rooms.purges, rooms.purges[1:], strict=False))
+
+
+@pytest.mark.looptime
+async def test_space_that_became_free_is_given_back_after_that() -> None:
+    rooms = Rooms(rows=10, pages=1500)
+    await run(rooms, Recorder(), 30)
+    assert rooms.given == [500, 500, 500, 0]
 
 
 @pytest.mark.looptime

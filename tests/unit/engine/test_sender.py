@@ -7,6 +7,7 @@ from datetime import timedelta
 from ipaddress import ip_network
 
 import pytest
+from tests.support.hostile import full_backlog
 from tests.support.receiver import Answer, Received, Receiver
 
 from angarium.domain.addresses import AddressPolicy
@@ -189,26 +190,12 @@ async def test_a_slow_body_without_end_times_out(receiver: Receiver) -> None:
     assert error.reason == "Timeout"
 
 
-async def test_a_connection_that_is_not_made_times_out(unanswered: int) -> None:
+async def test_a_connection_that_is_not_made_times_out() -> None:
     sender = AiohttpSender(LOOPBACK, connect_timeout=timedelta(milliseconds=150))
-    error = await failure(sender, f"http://127.0.0.1:{unanswered}/")
+    with full_backlog() as port:
+        error = await failure(sender, f"http://127.0.0.1:{port}/")
     await sender.close()
     assert error.reason == "Timeout" and "no connection" in str(error)
-
-
-@pytest.fixture
-def unanswered() -> Iterator[int]:
-    """A port whose queue of connections is full, so that a further one is neither taken nor refused."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(0)
-        waiting = [socket.socket() for _ in range(4)]
-        for one in waiting:
-            one.setblocking(False)
-            one.connect_ex(listening.getsockname())
-        yield listening.getsockname()[1]
-        for one in waiting:
-            one.close()
 
 
 async def test_a_closed_port_is_connection_refused(sender: AiohttpSender) -> None:

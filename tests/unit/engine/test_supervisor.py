@@ -76,8 +76,9 @@ async def test_a_loop_that_hangs_is_stale_and_one_that_turns_is_not() -> None:
     running = asyncio.create_task(supervisor.run())
     await asyncio.sleep(100)
     assert supervisor.stale() == ["hanging"]
-    health = supervisor.health()
-    assert health["hanging"] == pytest.approx(100) and health["turning"] <= 1
+    turns = supervisor.turns()
+    assert turns["hanging"].age_s == pytest.approx(100) and turns["turning"].age_s <= 1
+    assert {name: turn.limit_s for name, turn in turns.items()} == {"hanging": 60, "turning": 60, "slow": 600}
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -90,4 +91,4 @@ async def test_a_loop_that_returns_is_done_and_healthy() -> None:
 
     supervisor = Supervisor([Loop("once", once)], monotonic)
     await supervisor.run()
-    assert supervisor.health() == {} and supervisor.stale() == []
+    assert supervisor.turns() == {} and supervisor.stale() == []

@@ -15,7 +15,7 @@ import pytest
 from tests.support.fakes import START, FakeClock
 from tests.support.stores import NS, delivered, grant, ids, leased, publication
 
-from angarium.domain.errors import StoreError, StoreFull
+from angarium.domain.errors import StoreError, StoreFull, StoreUnusable
 from angarium.domain.messages import LogState
 from angarium.domain.ports import Limits, Retention
 from angarium.domain.views import HistoryFilter
@@ -263,3 +263,34 @@ def test_no_driver_error_escapes_a_read(tmp_path: Path) -> None:
     with pytest.raises(StoreError):
         asyncio.run(store.endpoint_views([]))
     asyncio.run(store.close())
+
+
+async def test_a_write_that_failed_counts_until_one_succeeds(store: SqliteStore) -> None:
+    await store.check()
+    store._connection.execute("PRAGMA query_only = 1")
+    with pytest.raises(StoreFull):
+        await store.accept([publication()], None)
+    for _ in range(2):
+        with pytest.raises(StoreFull, match="make the volume writable"):
+            await store.check()
+    store._connection.execute("PRAGMA query_only = 0")
+    await store.check()
+
+
+async def test_damage_that_was_met_counts_for_good(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    store = _open(path)
+    await store.accept([publication(body=b"a body to be found " * 10)], None)
+    await store.close()
+    content = bytearray(path.read_bytes())
+    page = content.index(b"a body to be found") // 4096 * 4096
+    content[page : page + 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+    store = _open(path)
+    await store.check()
+    with pytest.raises(StoreUnusable, match="damaged.* backup"):
+        await store.claim(grant(1, lane_room=1), START)
+    for _ in range(2):
+        with pytest.raises(StoreUnusable, match="damaged.* backup"):
+            await store.check()
+    await store.close()

@@ -50,6 +50,21 @@ async def test_a_second_opener_is_told_who_has_it(tmp_path: Path) -> None:
     await opened(path).close()
 
 
+async def test_a_second_opener_by_a_symbolic_link_is_told_too(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "b.db").symlink_to(tmp_path / "a.db")
+    store = opened(tmp_path / "a.db")
+    assert "used by another Angarium" in refusal(tmp_path / "elsewhere" / "b.db")
+    await store.close()
+
+
+async def test_a_database_with_two_names_is_refused(tmp_path: Path) -> None:
+    await opened(tmp_path / "a.db").close()
+    os.link(tmp_path / "a.db", tmp_path / "b.db")
+    for name in ("a.db", "b.db"):
+        assert "hard link" in refusal(tmp_path / name)
+
+
 def test_another_process_has_it_until_it_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     command = [sys.executable, "-c", HOLD, str(path)]

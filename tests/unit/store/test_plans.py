@@ -148,3 +148,30 @@ def test_a_page_of_history_is_read_in_order(
     steps = plan(connection, history._completed(name, *order, **columns))
     assert steps[0].startswith(f"SEARCH l USING INDEX {index} (namespace=? AND"), steps
     assert not any("TEMP B-TREE" in step or "MATERIALIZE" in step for step in steps), steps
+
+
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        ("housekeeping.tombstones", "declared_deleted (deleted_ms>? AND deleted_ms<?)"),
+        ("housekeeping.old_log", "log_time (namespace=? AND time_ms<?)"),
+        ("housekeeping.old_dead_letters", "dead_letters_time (namespace=? AND created_ms<?)"),
+        ("housekeeping.aged", "messages_aging (aging_ms<?)"),
+        ("housekeeping.left_runs", "runs_left (listed=?)"),
+        ("housekeeping.messages_of_runs", "messages_run (run=?)"),
+        ("deduplication.purge", "deduplication_expires (expires_ms<?)"),
+        ("flow_control.longest_unused", "flow_controls_used (used_ms<?)"),
+        ("queues.held_too_long", "messages_holding (finished_ms<?)"),
+        ("remains.spare_messages", "messages_source (source=?)"),
+        ("tenant.some_log", "log_time (namespace=?)"),
+        ("tenant.some_dead_letters", "dead_letters_time (namespace=?)"),
+        ("tenant.some_runs", "runs_namespace (namespace=?)"),
+    ],
+)
+def test_housekeeping_finds_what_goes_by_an_index_and_sorts_nothing(
+    connection: sqlite3.Connection, statement: str, index: str
+) -> None:
+    file, name = statement.split(".")
+    steps = plan(connection, load(file)[name])
+    assert any(f"INDEX {index}" in step for step in steps), steps
+    assert not any("TEMP B-TREE" in step for step in steps), steps

@@ -11,6 +11,7 @@ from angarium.api.batch import Element, read_batch
 from angarium.api.context import Context
 from angarium.api.defaults import default_headers
 from angarium.api.destination import read_destination
+from angarium.api.errors import answer_of
 from angarium.api.exchange import Answer, Call
 from angarium.api.options import Lines, Options, read_options
 from angarium.api.publications import publication_of
@@ -77,6 +78,7 @@ class _Batch:
         self._asked: deque[tuple[int, Destination]] = deque()
         self._stored = 0
         self._unavailable: AngariumError | None = None
+        self._refused: list[AngariumError] = []
 
     def publications(self) -> Iterator[Publication]:
         """One by one, as they are stored, so that few bodies are decoded at once."""
@@ -110,10 +112,13 @@ class _Batch:
         """
         if self._unavailable is not None and not self._stored:
             raise self._unavailable
+        for error in self._refused:
+            self._context.refusals.note(answer_of(error, self._context.clock.now()).status)
         return self._items
 
     def _refuse(self, index: int, error: AngariumError) -> None:
         self._items[index] = {"error": f"batch[{index}]: {error}"}
+        self._refused.append(error)
 
     def _publication(self, element: Element, destination: Destination) -> Publication:
         context = self._context

@@ -17,10 +17,20 @@ DELETE FROM schedules WHERE namespace = :namespace;
 DELETE FROM endpoint_stats WHERE namespace = :namespace;
 
 -- name: some_log
-DELETE FROM log WHERE id IN (SELECT id FROM log WHERE namespace = :namespace LIMIT :limit);
+SELECT json_group_array(json_object('key', id, 'weight', weight)) FROM (
+    SELECT id, coalesce(length(response_body), 0) AS weight FROM log WHERE namespace = :namespace LIMIT :limit
+);
+
+-- name: delete_log
+DELETE FROM log WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: some_dead_letters
-DELETE FROM dead_letters WHERE seq IN (SELECT seq FROM dead_letters WHERE namespace = :namespace LIMIT :limit);
+SELECT json_group_array(json_object('key', seq, 'weight', weight)) FROM (
+    SELECT seq, coalesce(length(response_body), 0) AS weight FROM dead_letters WHERE namespace = :namespace LIMIT :limit
+);
+
+-- name: delete_dead_letters
+DELETE FROM dead_letters WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: some_deduplication
 DELETE FROM deduplication
@@ -32,7 +42,10 @@ WHERE namespace = :namespace AND key IN (SELECT key FROM flow_controls WHERE nam
 
 -- name: some_messages
 -- Reads past the messages of other tenants: for a reader, not for the writer.
-SELECT seq FROM messages WHERE namespace = :namespace AND seq > :after ORDER BY seq LIMIT :limit;
+SELECT json_group_array(json_object('seq', seq, 'weight', weight)) FROM (
+    SELECT m.seq, coalesce((SELECT length(b.body) FROM bodies AS b WHERE b.message = m.seq), 0) AS weight
+    FROM messages AS m WHERE m.namespace = :namespace AND m.seq > :after ORDER BY m.seq LIMIT :limit
+);
 
 -- name: still_theirs
 -- A number that was read may have become free since, and another tenant's.
@@ -47,24 +60,17 @@ DELETE FROM attempts WHERE message IN (SELECT value FROM json_each(?));
 -- name: delete_messages
 DELETE FROM messages WHERE seq IN (SELECT value FROM json_each(?));
 
--- name: lanes
+-- name: some_lanes
 -- Lanes are '<namespace>/<lane>', and '0' follows '/'.
-DELETE FROM lanes WHERE lane BETWEEN :namespace || '/' AND :namespace || '0';
+DELETE FROM lanes WHERE lane IN (
+    SELECT lane FROM lanes WHERE lane BETWEEN :namespace || '/' AND :namespace || '0' LIMIT :limit
+);
 
--- name: dead_letters
-DELETE FROM dead_letters WHERE namespace = :namespace;
-
--- name: runs
-DELETE FROM runs WHERE namespace = :namespace;
+-- name: some_runs
+DELETE FROM runs WHERE seq IN (SELECT seq FROM runs WHERE namespace = :namespace LIMIT :limit);
 
 -- name: queues
 DELETE FROM queues WHERE namespace = :namespace;
-
--- name: flow_controls
-DELETE FROM flow_controls WHERE namespace = :namespace;
-
--- name: deduplication
-DELETE FROM deduplication WHERE namespace = :namespace;
 
 -- name: usage
 DELETE FROM usage WHERE namespace = :namespace;

@@ -88,5 +88,19 @@ SELECT count(*) AS delivering FROM messages WHERE state = 'Delivering';
 -- name: oldest_due
 SELECT min(due_ms) AS due_ms FROM lanes;
 
+-- name: oldest_claimable
+-- Of the due messages that nothing holds back but room: messages.due_lanes has the same conditions.
+SELECT l.due_ms FROM lanes AS l
+WHERE l.due_ms <= :now
+    AND (l.endpoint IS NULL OR EXISTS (
+        SELECT 1 FROM declared AS d
+        WHERE d.kind = 'Endpoint' AND d.namespace = l.namespace AND d.name = l.endpoint AND d.held = 0
+    ))
+    AND (l.flow IS NULL OR NOT EXISTS (
+        SELECT 1 FROM flow_controls AS f
+        WHERE f.namespace = l.namespace AND f.key = l.flow AND (f.opens_ms IS NULL OR f.opens_ms > :now)
+    ))
+ORDER BY l.due_ms LIMIT 1;
+
 -- name: kinds
 SELECT kind, count(*) AS count FROM declared WHERE deleted_ms IS NULL GROUP BY kind;

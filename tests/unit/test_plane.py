@@ -1,4 +1,4 @@
-"""How the delivery plane ends when the store is in trouble; everything else of `app` is tested with real processes."""
+"""How the delivery plane ends when the store is in trouble; everything else of it is tested with real processes."""
 
 import asyncio
 import logging
@@ -9,12 +9,13 @@ import pytest
 from tests.support.stores import ids, publication
 from tests.support.waiting import until
 
-from angarium.app import Audience, DeliveryPlane, Foundation, SystemClock
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import StoreFull
 from angarium.domain.messages import Leased, Response
 from angarium.domain.ports import Limits, OutgoingRequest, Retention
+from angarium.engine.clock import SystemClock
 from angarium.files.references import FileReferences
+from angarium.plane import Audience, DeliveryPlane, Foundation
 from angarium.service.keys import Keys
 from angarium.settings import Settings
 from angarium.store import open_store

@@ -1,0 +1,6 @@
+"""What people who run Angarium see of it: metrics and log lines. Used by app alone."""
+
+from angarium.telemetry.logs import AttemptLog, set_up_logging
+from angarium.telemetry.metrics import Metrics
+
+__all__ = ["AttemptLog", "Metrics", "set_up_logging"]
