@@ -62,7 +62,7 @@ async def run_in_cluster(settings: Settings) -> int:
         base.metrics.add(lambda: sources.operator_families(operator.health.up, operator.figures))
         base.metrics.watch(lambda: {"resync": operator.health.turn})
         async with health(
-            base, lambda: plane.live() + operator.health.live(), lambda: plane.live() + operator.health.ready()
+            base, lambda: plane.live() + operator.health.live(), lambda: plane.ready() + operator.health.ready()
         ):
             port = await plane.start()
             logger.info(
@@ -106,7 +106,7 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
             # Before anybody can ask: what is not there yet could be made over the API.
             for problem in await files.load():
                 console.say(problem)
-            async with health(base, plane.live, plane.live) as (_, health_port):
+            async with health(base, plane.live, plane.ready) as (_, health_port):
                 addresses = Addresses(
                     api=f"http://{shown_host(settings.host)}:{await plane.start()}",
                     health=f"http://{shown_host(settings.health_host)}:{health_port}",

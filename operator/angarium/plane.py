@@ -78,6 +78,7 @@ class DeliveryPlane:
         self._owner = secrets.token_hex(8)
         courier = CourierSender(policy, settings.max_response)
         self._sender = sender or courier
+        self._courier = None if sender else courier
         self._outcomes = Outcomes(store, observers, clock)
         jitter = settings.retry_jitter / 100
         attempts = Attempts(self._sender, references, base.keys, clock, retry_jitter=jitter)
@@ -196,6 +197,12 @@ class DeliveryPlane:
         problems = [f"{name}: the loop does not turn" for name in self._supervisor.stale()]
         age = self._base.store.beat()
         return problems + ([f"store: the writer does not turn for {age:.0f} s"] if age > STORE_LIMIT_S else [])
+
+    def ready(self) -> list[str]:
+        """Why nothing that is published now would be delivered at once."""
+        return self.live() + (
+            ["courier: the process that sends is only starting"] if self._courier and not self._courier.there else []
+        )
 
 
 def quotas_of(settings: Settings) -> Quotas:
