@@ -79,6 +79,7 @@ class DeliveryPlane:
         self._listening = False
         courier = CourierSender(policy, settings.max_response)
         self._sender = sender or courier
+        self._courier = None if sender else courier
         self._outcomes = Outcomes(store, observers, clock)
         jitter = settings.retry_jitter / 100
         attempts = Attempts(self._sender, references, base.keys, clock, retry_jitter=jitter)
@@ -194,15 +195,20 @@ class DeliveryPlane:
         settings, dispatcher = self._base.settings, self.dispatcher
         return sources.Load(dispatcher.held, settings.in_flight, dispatcher.held_bytes, settings.in_flight_bytes)
 
-    def ready(self) -> list[str]:
-        """What keeps publishers from being served."""
-        return self.live() + ([] if self._listening else ["api: it does not listen yet"])
-
     def live(self) -> list[str]:
         """What does not turn any more."""
         problems = [f"{name}: the loop does not turn" for name in self._supervisor.stale()]
         age = self._base.store.beat()
         return problems + ([f"store: the writer does not turn for {age:.0f} s"] if age > STORE_LIMIT_S else [])
+
+    def ready(self) -> list[str]:
+        """Why nothing that is published now would be delivered at once."""
+        problems = self.live()
+        if not self._listening:
+            problems.append("api: it does not listen yet")
+        if self._courier and not self._courier.there:
+            problems.append("courier: the process that sends is only starting")
+        return problems
 
 
 def quotas_of(settings: Settings) -> Quotas:

@@ -39,6 +39,11 @@ class CourierSender:
         self._closed = False
         self._lateness = _Lateness()
 
+    @property
+    def there(self) -> bool:
+        """Whether there is a courier now."""
+        return self._line is not None
+
     async def run(self, pulse: Pulse) -> None:
         """Until `close`. Raises SenderLost when the courier ends by itself: whoever keeps this loop starts it again."""
         ours, theirs = socket.socketpair()

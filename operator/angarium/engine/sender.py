@@ -41,6 +41,8 @@ _LONGEST_URL = 1 << 16
 _HEADER_LIMIT = 8190
 # Most servers keep an idle connection for 5 seconds or more; one that closes just as we write costs an attempt.
 _KEEP_ALIVE = timedelta(seconds=4)
+# What the client sends again by itself when a kept connection turns out to be closed (RFC 9110, 9.2.2).
+_RESENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _AUTOMATIC = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
@@ -118,6 +120,7 @@ class AiohttpSender:
             headers=(*_joined(destination.headers, request.headers), *signature_line(request, self._clock)),
             data=request.body or None,
             allow_redirects=False,
+            middlewares=(_once,) if request.method in _RESENT else (),
             ssl=await self._context(tls) if tls else True,
             server_hostname=tls.server_name if tls else None,
         )
@@ -154,7 +157,6 @@ class AiohttpSender:
         self._session = ClientSession(
             connector=connector,
             timeout=self._timeout,
-            middlewares=(_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,

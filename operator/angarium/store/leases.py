@@ -105,18 +105,20 @@ def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns
 def _due(tx: Transaction, lane: Row, now: datetime, page: int) -> Iterator[_Due]:
     """In order, read page by page so that many lanes at once cost little."""
     due_ms, seq = 0, 0
-    while rows := tx.rows(SQL["due_of_lane"], lane=lane["lane"], now=to_ms(now), due_ms=due_ms, seq=seq, most=page):
-        for due_ms, seq, size in rows:
-            yield _Due(due_ms, seq, size, lane["destination"], lane["flow"])
+    given = {"lane": lane["lane"], "now": to_ms(now), "most": page}
+    while rows := tx.objects(SQL["due_of_lane"], **given, due_ms=due_ms, seq=seq):
+        for row in rows:
+            due_ms, seq = row["due_ms"], row["seq"]
+            yield _Due(due_ms, seq, row["size"], lane["destination"], lane["flow"])
 
 
 def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetime) -> list[Leased]:
     chosen = json_array(seqs)
     tx.run(SQL["lease"], owner=grant.owner, until=grant.until, seqs=chosen)
     leased, log = [], []
-    for row in tx.stream(SQL["leased"], chosen):
+    for row, body in tx.objects_with_bodies(SQL["leased"], chosen):
         endpoint = endpoint_of(row)
-        message = message_of(row)
+        message = message_of(row, body)
         gated = tx.starts.gates(row["namespace"], effective_key(row["flow"], row["endpoint"]))
         lane = f"{message.namespace}/{lane_of(message.url, message.endpoint)}"
         leased.append(Leased(message, row["retried"], row["lease"], lane, endpoint, gated))
@@ -138,7 +140,7 @@ def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[tuple[str, int], R
 
 
 def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[Leased | None]:
-    rows = tx.rows(SQL["bound_now"], json_array(map(fence_of, leased)))
+    rows = tx.objects(SQL["bound_now"], json_array(map(fence_of, leased)))
     held = {(row["id"], row["lease"]): row for row in rows}
     tx.run(SQL["renew"], until=until, seqs=json_array(row["seq"] for row in held.values()))
     found = [held.get(fence_of(item)) for item in leased]

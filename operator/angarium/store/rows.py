@@ -168,6 +168,11 @@ def plain_row(seq: int, message: Message, lane: str) -> tuple[Any, ...]:
 
 
 @lru_cache(maxsize=256)
+def _headers_of(row: bytes | str) -> tuple[Header, ...]:
+    return _HEADERS.decode(row)
+
+
+@lru_cache(maxsize=256)
 def _headers_row(headers: tuple[Header, ...]) -> bytes:
     return encode(headers)
 
@@ -177,8 +182,8 @@ def _extras_row(message: Message) -> bytes | None:
     return None if given == _NOTHING else encode(_Extras(*given))
 
 
-def message_of(row: Row) -> Message:
-    """From a row of the view `message_rows`."""
+def message_of(row: Row, body: bytes | None = None) -> Message:
+    """From a row of the view `message_rows`; with this body, if it was read apart."""
     extras = _EXTRAS.decode(row["extras"]) if row["extras"] else _NO_EXTRAS
     return Message(
         id=row["id"],
@@ -186,8 +191,8 @@ def message_of(row: Row) -> Message:
         url=row["url"],
         endpoint=row["endpoint"],
         method=row["method"],
-        headers=_HEADERS.decode(row["headers"]),
-        body=row["body"] or b"",
+        headers=_headers_of(row["headers"]),
+        body=(row["body"] or b"") if body is None else body,
         timeout=timedelta(milliseconds=row["timeout_ms"]),
         max_retries=row["max_retries"],
         retry_delay=row["retry_delay"],

@@ -38,6 +38,16 @@ class Session:
         row = self.row(sql, *params, **named)
         return cast(list[Row], _OBJECTS.decode(row[0])) if row else []
 
+    def objects_with_bodies(self, sql: str, *params: Any) -> Iterator[tuple[Row, bytes]]:
+        """As `objects`, for a row that has their bodies too, as one, with `size` telling where each one ends."""
+        row = self.row(sql, *params)
+        assert row is not None
+        start = 0
+        for found in cast(list[Row], _OBJECTS.decode(row["objects"])):
+            end = start + found["size"]
+            yield found, row["bodies"][start:end] if found["size"] else b""
+            start = end
+
     def stream(self, sql: str, *params: Any, **named: Any) -> Iterator[Row]:
         """Rows one by one; the statement stays open until the last one is taken or the iterator is dropped."""
         return iter(self.connection.execute(sql, named or params))

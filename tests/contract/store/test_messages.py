@@ -22,13 +22,16 @@ from tests.support.stores import (
     topic,
 )
 
-from angarium.domain.declarations import Declared, Endpoint, Header, KeyRef, Rejection
+from angarium.domain.declarations import Declared, DeliveryOptions, Endpoint, Header, KeyRef, Rejection
 from angarium.domain.errors import LimitExceeded, NotFound
 from angarium.domain.messages import Acceptance, LogState, MessageState
 from angarium.domain.ports import Limits, Store
 from angarium.domain.views import HistoryFilter
 
 REJECTED = Rejection("InvalidURL", "spec.url: write a URL with http or https")
+
+
+BODIES = [b"", bytes(range(256)) * 20, b"\0", b"\xff\xfe", "grüße".encode(), b'{"n": 1}', b"\0" * 100_000, b""]
 
 
 async def states(store: Store, message_id: str) -> list[LogState]:
@@ -440,3 +443,15 @@ async def test_a_cancelled_caller_does_not_stop_the_writer(store: Store) -> None
     assert not any(isinstance(result, BaseException) for result in results[1::2])
     assert len((await store.claim(grant(), START)).leased) >= 10
     assert store.beat() < 5
+
+
+async def test_what_is_claimed_is_what_was_accepted_to_the_byte(store: Store) -> None:
+    headers = (Header("X-Quote", '"\\ é \t"'), Header("Content-Type", "text/plain"))
+    options = DeliveryOptions(headers=headers, retry_delay="pow(2, retried)")
+    given = [
+        publication(body=body, options=options, labels=(f"l{n}", "é"), caller_ip="::1") for n, body in enumerate(BODIES)
+    ]
+    messages = await accepted(store, *given)
+    claim = await store.claim(grant(room=100), START)
+    assert [one.message for one in claim.leased] == list(messages)
+    assert [one.message.body for one in claim.leased] == BODIES

@@ -1,6 +1,7 @@
 """The rules that `make mutants` breaks, by area; their numbers are sections of the wire contract."""
 
 from tests.mutants.rules.api import API, REDACTION, TENANTS
+from tests.mutants.rules.courier import COURIER
 from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.hostile import HOSTILE
@@ -20,6 +21,7 @@ MUTANTS = (
     *TENANTS,
     *REDACTION,
     *FILES,
+    *COURIER,
     *HOSTILE,
     *HOUSEKEEPING,
     *OVERLOAD,

@@ -8,7 +8,7 @@ import pytest
 from tests.support.fakes import START, FakeClock, FakeKeys, FakeReferences, FakeSender, endpoint, leased
 
 from angarium.domain.declarations import Header, KeyRef
-from angarium.domain.errors import SendError
+from angarium.domain.errors import SenderLost, SendError
 from angarium.domain.messages import Leased, Outcome, Response, Result
 from angarium.engine.attempt import POSTPONEMENT, Attempts
 
@@ -102,6 +102,11 @@ async def test_an_unforeseen_error_is_logged_and_counts_as_a_failed_attempt(capl
     assert outcome.result is Result.RETRY and outcome.attempt is not None
     assert outcome.attempt.reason == "InternalError" and "a bug" not in outcome.attempt.error
     assert "msg_1" in caplog.text and "ZeroDivisionError" in caplog.text
+
+
+async def test_what_is_lost_with_its_sender_is_due_again_and_costs_no_retry() -> None:
+    outcome = await perform(of := leased(), SenderLost("the courier ended"))
+    assert outcome == Outcome(of, Result.POSTPONED, next_at=START)
 
 
 async def test_every_attempt_is_signed_afresh() -> None:

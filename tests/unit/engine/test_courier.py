@@ -113,9 +113,12 @@ class TestLife:
         sender = CourierSender(LOOPBACK, 1000)
         early = asyncio.create_task(sender.send(request(receiver.url("/"))))
         running = asyncio.create_task(sender.run(Pulse()))
+        assert not sender.there
         assert (await early).status == 200
+        assert sender.there
         await sender.close()
         await running
+        assert not sender.there
 
     async def test_it_beats(self) -> None:
         now = 0.0

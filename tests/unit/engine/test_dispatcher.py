@@ -132,6 +132,33 @@ async def test_a_retry_without_delay_is_never_lost_between_two_leases(store: Sto
         assert await states(store, [m.id for m in messages]) == {MessageState.DELIVERED: 4}
 
 
+class SlowOutcomes(Outcomes):
+    """Writes nothing before the gate opens."""
+
+    gate: asyncio.Event
+
+    async def record(self, outcome: Outcome) -> bool:
+        await self.gate.wait()
+        return await super().record(outcome)
+
+
+async def test_a_lane_goes_on_while_what_ended_in_it_is_written(store: Store) -> None:
+    clock, stage = WallClock(), Stage()
+    stage.gate.set()
+    outcomes = SlowOutcomes(store, [], clock)
+    outcomes.gate = asyncio.Event()
+    dispatcher = Dispatcher("me", store, stage.perform, outcomes, clock, replace(QUICK, per_lane=1))
+    loop = asyncio.create_task(dispatcher.claim(Pulse()))
+    await accepted(store, *to("a.test", 10))
+    dispatcher.wake()
+    await until(lambda: len(stage.performed) == 10)
+    assert dispatcher.held == 10 and stage.most == {"shop/a.test": 1}
+    outcomes.gate.set()
+    await until(lambda: dispatcher.held == 0)
+    await dispatcher.drain(timedelta(seconds=5))
+    await loop
+
+
 async def test_one_slow_lane_neither_exceeds_its_cap_nor_holds_up_others(store: Store) -> None:
     stage = Stage()
     await accepted(store, *to("slow.test", 60))

@@ -62,22 +62,38 @@ WHERE l.due_ms > :now
 ORDER BY l.due_ms LIMIT 1;
 
 -- name: due_of_lane
--- The length of a body is told without reading it.
-SELECT m.due_ms, m.seq, coalesce((SELECT length(b.body) FROM bodies AS b WHERE b.message = m.seq), 0) AS size
-FROM messages AS m
-WHERE m.lane = :lane AND m.state IN ('Waiting', 'Retrying') AND m.queued = 0 AND m.due_ms <= :now
-    AND (m.due_ms, m.seq) > (:due_ms, :seq)
-ORDER BY m.due_ms, m.seq LIMIT :most;
+-- One row, an array of objects. The length of a body is told without reading it.
+SELECT json_group_array(json_object('due_ms', due_ms, 'seq', seq, 'size', size)) FROM (
+    SELECT m.due_ms, m.seq, coalesce((SELECT length(b.body) FROM bodies AS b WHERE b.message = m.seq), 0) AS size
+    FROM messages AS m
+    WHERE m.lane = :lane AND m.state IN ('Waiting', 'Retrying') AND m.queued = 0 AND m.due_ms <= :now
+        AND (m.due_ms, m.seq) > (:due_ms, :seq)
+    ORDER BY m.due_ms, m.seq LIMIT :most
+);
 
 -- name: lease
 UPDATE messages SET state = 'Delivering', lease = lease + 1, owner = :owner, lease_until = :until
 WHERE seq IN (SELECT value FROM json_each(:seqs));
 
 -- name: leased
-SELECT m.*, d.kind, d.rejected, d.spec FROM json_each(?) AS wanted
-CROSS JOIN message_rows AS m ON m.seq = wanted.value
-LEFT JOIN declared AS d ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint
-ORDER BY wanted.key;
+-- One row: an array of objects, and their bodies one behind the other.
+SELECT
+    json_group_array(json_object(
+        'seq', seq, 'id', id, 'namespace', namespace, 'lane', lane, 'url', url, 'endpoint', endpoint,
+        'endpoint_name', endpoint_name, 'topic', topic, 'schedule', schedule, 'labels', labels, 'caller_ip', caller_ip,
+        'method', method, 'headers', CAST(headers AS TEXT), 'timeout_ms', timeout_ms, 'max_retries', max_retries,
+        'retry_delay', retry_delay, 'created_ms', created_ms, 'not_before_ms', not_before_ms, 'retried', retried,
+        'lease', lease, 'queue', queue, 'flow', flow, 'source', source, 'extras', CAST(extras AS TEXT),
+        'run_id', run_id, 'schedule_uid', schedule_uid, 'slot_ms', slot_ms, 'trigger', trigger,
+        'rejected', rejected, 'spec', CAST(spec AS TEXT), 'size', coalesce(length(body), 0)
+    )) AS objects,
+    CAST(group_concat(body, '') AS BLOB) AS bodies
+FROM (
+    SELECT m.*, d.rejected, d.spec FROM json_each(?) AS wanted
+    CROSS JOIN message_rows AS m ON m.seq = wanted.value
+    LEFT JOIN declared AS d ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint
+    ORDER BY wanted.key
+);
 
 -- name: expired
 SELECT seq, namespace, lane, flow, endpoint FROM messages
@@ -103,7 +119,10 @@ WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
 
 -- name: bound_now
 -- The same, with the Endpoint as it is declared now.
-SELECT m.id, m.lease, m.seq, d.rejected, d.spec FROM json_each(?) AS given
+SELECT json_group_array(json_object(
+    'id', m.id, 'lease', m.lease, 'seq', m.seq, 'rejected', d.rejected, 'spec', CAST(d.spec AS TEXT)
+))
+FROM json_each(?) AS given
 CROSS JOIN messages AS m ON m.id = given.value ->> 0
 LEFT JOIN declared AS d
     ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint AND d.deleted_ms IS NULL

@@ -1,0 +1,43 @@
+"""What the courier and its program owe each other: docs/adr/0008."""
+
+from tests.mutants.mutant import Mutant
+
+_COURIER = ("unit/engine/test_courier.py",)
+
+COURIER = (
+    Mutant(
+        "what a lost courier had on its way is due again and costs no retry",
+        "engine/attempt.py",
+        "except SenderLost:\n            return self._postponed(leased, timedelta(0))",
+        'except SenderLost as problem:\n            reason, error = "Lost", str(problem)',
+        ("unit/engine/test_attempt.py",),
+    ),
+    Mutant(
+        "whoever waits for a courier that dies hears of it",
+        "engine/courier_sender.py",
+        "if not future.done():\n                future.set_exception(",
+        "if future.done():\n                future.set_exception(",
+        _COURIER,
+    ),
+    Mutant(
+        "a courier ends with its socket",
+        "engine/courier.py",
+        "os._exit(0)",
+        "pass",
+        _COURIER,
+    ),
+    Mutant(
+        "when to end is not for a terminal to say",
+        "engine/courier.py",
+        "signal.signal(number, signal.SIG_IGN)",
+        "signal.signal(number, signal.SIG_DFL)",
+        _COURIER,
+    ),
+    Mutant(
+        "the next attempt of a lane does not wait for the last one to be written",
+        "engine/dispatcher.py",
+        "following, opened = self._lanes.leave(leased)\n        if following is not None:",
+        "following, opened = self._lanes.leave(leased)\n        if following is not None and self._room.tight:",
+        ("unit/engine/test_dispatcher.py",),
+    ),
+)
