@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
+from tests.support.processes import tree
 from tests.support.programs import free_port
 from tests.support.receiver import Answer, Receiver
 from tests.support.waiting import until
@@ -222,8 +223,4 @@ class TestFrames:
 
 def children() -> list[int]:
     """Processes that this one has started and that have not ended."""
-    found = []
-    for thread in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{thread}/children") as file:
-            found += map(int, file.read().split())
-    return found
+    return [one.pid for one in tree(os.getpid())[1:] if one.exists]
