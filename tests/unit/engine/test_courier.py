@@ -3,6 +3,8 @@
 import asyncio
 import os
 import signal
+import socket
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -178,6 +180,15 @@ class TestLife:
                 os.kill(child, number)
             assert (await sender.send(request(receiver.url("/")))).status == 200
         assert not children()
+
+    async def test_it_ends_by_itself_when_its_socket_does(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = ("-P", "-m", "angarium.engine.courier", str(theirs.fileno()), Terms.of(LOOPBACK, 1000).text())
+            child = await asyncio.create_subprocess_exec(sys.executable, *arguments, pass_fds=(theirs.fileno(),))
+        assert await asyncio.get_running_loop().run_in_executor(None, ours.recv, 1)  # it has begun
+        ours.close()
+        assert await asyncio.wait_for(child.wait(), 10) == 0
 
     async def test_it_may_be_closed_before_it_has_begun(self) -> None:
         async with courier():
