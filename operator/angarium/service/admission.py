@@ -23,7 +23,7 @@ MOST_WAITING = 10_000
 MOST_WAITING_BYTES = 64 * 2**20
 """Of bodies of publishes that wait for their turn: what is more is refused at once."""
 
-_BUSY_S = 0.020
+_BUSY_S = 0.008
 _CALM_S = 0.004
 _SMOOTHING = 0.1
 _HORIZON_TICKS = 60
