@@ -25,6 +25,7 @@ MOST_WAITING_BYTES = 64 * 2**20
 
 _BUSY_S = 0.008
 _CALM_S = 0.004
+_MOST_COUNTED_S = 0.050  # of one tick: a single pause, however long, is no strain
 _SMOOTHING = 0.1
 _HORIZON_TICKS = 60
 _CALM_TICKS = 20
@@ -72,7 +73,7 @@ class Pressure:
 
     def felt(self, lateness_s: float) -> None:
         """A tick: the loop came so late to it."""
-        self.lateness_s += _SMOOTHING * (lateness_s - self.lateness_s)
+        self.lateness_s += _SMOOTHING * (min(lateness_s, _MOST_COUNTED_S) - self.lateness_s)
         self._recent.append(self._ended)
         self._ended = 0
         self._calm_ticks = self._calm_ticks + 1 if self.lateness_s < _CALM_S else 0
