@@ -56,7 +56,7 @@ class _Extras(msgspec.Struct, frozen=True, omit_defaults=True):
 
 _NO_EXTRAS = _Extras()
 _NOTHING = (None, None, None, None)
-_PLAIN = (None,) * 11
+_PLAIN = (None,) * 9
 _EXTRAS = msgspec.json.Decoder(_Extras)
 
 
@@ -129,23 +129,17 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
 
 
 def is_plain(message: Message) -> bool:
-    """Whether the message, to a URL, has no more than what every message has: `plain_row` is all there is of it."""
-    return (
-        not message.labels
-        and (
-            message.endpoint,
-            message.topic,
-            message.endpoint_name,
-            message.schedule,
-            message.queue,
-            message.flow_control,
-            message.callback,
-            message.failure_callback,
-            message.redaction,
-            message.source,
-            message.retry_delay,
-        )
-        == _PLAIN
+    """Whether it has no more than what every message to a URL has, of a Topic or not: `plain_row` is all of it."""
+    return not message.labels and _PLAIN == (
+        message.endpoint,
+        message.schedule,
+        message.queue,
+        message.flow_control,
+        message.callback,
+        message.failure_callback,
+        message.redaction,
+        message.source,
+        message.retry_delay,
     )
 
 
@@ -157,6 +151,8 @@ def plain_row(seq: int, message: Message, lane: str) -> tuple[Any, ...]:
         message.namespace,
         lane,
         message.url,
+        message.endpoint_name,
+        message.topic,
         message.caller_ip,
         message.method,
         _headers_row(message.headers),

@@ -9,11 +9,11 @@ INSERT INTO messages (
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_plain
--- A message that has no more than what every message has.
+-- A message to a URL that has no more than what every message of a publisher, or of a Topic, has.
 INSERT INTO messages (
-    seq, id, namespace, lane, url, caller_ip, method, headers, timeout_ms, max_retries, created_ms, not_before_ms,
-    state, retried, due_ms, lease, owner, lease_until
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?);
+    seq, id, namespace, lane, url, endpoint_name, topic, caller_ip, method, headers, timeout_ms, max_retries,
+    created_ms, not_before_ms, state, retried, due_ms, lease, owner, lease_until
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?, ?);
 
 -- name: insert_body
 INSERT INTO bodies (message, body) VALUES (?, ?);
