@@ -15,7 +15,7 @@ from typing import TypeAlias
 from urllib.parse import unquote_to_bytes
 
 import aiohttp
-from aiohttp import ClientSession, ClientTimeout, TCPConnector
+from aiohttp import BytesPayload, ClientSession, ClientTimeout, TCPConnector
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
@@ -118,7 +118,7 @@ class AiohttpSender:
             request.method,
             destination.url,
             headers=(*_joined(destination.headers, request.headers), *signature_line(request, self._clock)),
-            data=request.body or None,
+            data=BytesPayload(request.body) if request.body else None,
             allow_redirects=False,
             middlewares=(_once,) if request.method in _RESENT else (),
             ssl=await self._context(tls) if tls else True,

@@ -130,16 +130,20 @@ def message_row(seq: int, message: Message, lane: str, run: int | None) -> list[
 
 def is_plain(message: Message) -> bool:
     """Whether it has no more than what every message to a URL has, of a Topic or not: `plain_row` is all of it."""
-    return not message.labels and _PLAIN == (
-        message.endpoint,
-        message.schedule,
-        message.queue,
-        message.flow_control,
-        message.callback,
-        message.failure_callback,
-        message.redaction,
-        message.source,
-        message.retry_delay,
+    return (
+        not message.labels
+        and (
+            message.endpoint,
+            message.schedule,
+            message.queue,
+            message.flow_control,
+            message.callback,
+            message.failure_callback,
+            message.redaction,
+            message.source,
+            message.retry_delay,
+        )
+        == _PLAIN
     )
 
 
