@@ -252,6 +252,9 @@ async def test_large_batches_take_turns(store: Store, clock: Clock) -> None:
         api.connect() as first,
         api.connect() as second,
     ):
+        for connection in (first, second):  # accepted and read by the server, so that order is kept between them
+            await connection.send(request_bytes("OPTIONS", "/v2/batch"))
+            assert (await connection.reply()).status == 204
         whole = request_bytes("POST", "/v2/batch", body=body)
         await first.send(whole[:-1])
         await api.publish(URL)  # by then the server has seen what was sent before
