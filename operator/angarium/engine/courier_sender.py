@@ -41,17 +41,12 @@ class CourierSender:
 
     @property
     def there(self) -> bool:
-        """Whether there is a courier now."""
-        return self._line is not None
+        """Whether there is a courier that turns. Requests are taken before: they wait for it in its socket."""
+        return self._line is not None and self._line.turns
 
     async def run(self, pulse: Pulse) -> None:
         """Until `close`. Raises SenderLost when the courier ends by itself: whoever keeps this loop starts it again."""
-        ours, theirs = socket.socketpair()
-        with theirs:
-            arguments = ("-P", "-m", _MODULE, str(theirs.fileno()), self._terms.text())
-            courier = await asyncio.create_subprocess_exec(
-                sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
-            )
+        ours, courier = await self._start()
         line = _Line(pulse, self._lateness)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: line, sock=ours)
@@ -73,6 +68,20 @@ class CourierSender:
         while self._line is None:
             await self._there.wait()
         return await self._line.send(Order.of(next(self._numbers), request))
+
+    async def _start(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+        """Our end of the socket, and the process at the other one."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            arguments = ("-P", "-m", _MODULE, str(theirs.fileno()), self._terms.text())
+            try:
+                courier = await asyncio.create_subprocess_exec(
+                    sys.executable, *arguments, stdin=asyncio.subprocess.DEVNULL, pass_fds=(theirs.fileno(),)
+                )
+            except BaseException:
+                ours.close()
+                raise
+        return ours, courier
 
     def lateness(self) -> float:
         """How late, in seconds, the courier came to what was due: the worst since this was last asked."""
@@ -104,6 +113,7 @@ class _Line(asyncio.Protocol):
 
     def __init__(self, pulse: Pulse, lateness: _Lateness) -> None:
         self.ended = asyncio.Event()
+        self.turns = False
         self._pulse = pulse
         self._lateness = lateness
         self._loop = asyncio.get_running_loop()
@@ -154,6 +164,7 @@ class _Line(asyncio.Protocol):
             _log.warning("in the courier: %s", report.defect, extra={"action": "courier.log"})
             return
         if report.number == 0:
+            self.turns = True
             self._pulse.beat()
             self._lateness.tell(report.late_s)
             return

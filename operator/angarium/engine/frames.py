@@ -1,6 +1,6 @@
 """What the program and its courier tell each other: what it goes by at its start, then frames of orders and reports.
 
-A frame is its length in four bytes and a MessagePack array of orders, or of reports. Both ends are one version.
+A frame is its length in eight bytes and a MessagePack array of orders, or of reports. Both ends are one version.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from angarium.domain.messages import Response
 from angarium.domain.ports import OutgoingRequest, TlsMaterial
 
 T = TypeVar("T")
-_LENGTH = 4
+_LENGTH = 8
 _encode = msgspec.msgpack.Encoder().encode
 
 
