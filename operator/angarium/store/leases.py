@@ -20,6 +20,9 @@ from angarium.store.starts import SKEW_MS, effective_key
 from angarium.store.starts import SQL as FLOW_CONTROL
 from angarium.store.transaction import Row, Transaction, json_array
 
+_MOST_BYTES = 4 * 2**20
+"""Of bodies read in one step: SQLite has them in memory several times then, and makes no value of a gigabyte."""
+
 
 class _Due(NamedTuple):
     """A message that may be leased: in this order the oldest comes first."""
@@ -50,8 +53,8 @@ def claim(tx: Transaction, grant: LeaseGrant, now: datetime, monotonic: float, t
     queues.let_join(tx, now)
     tx.settle()
     room = Room(grant)
-    seqs = _choose(tx, room, grant, now, turns)
-    leased = _lease(tx, seqs, grant, now) if seqs else []
+    chosen = _choose(tx, room, grant, now, turns)
+    leased = [one for some in _pieces(chosen) for one in _lease(tx, some, grant, now)]
     tx.settle()
     return Claim(tuple(leased), _next_due(tx, now), frozenset(room.full_lanes), room.lacking)
 
@@ -63,7 +66,7 @@ def _next_due(tx: Transaction, now: datetime) -> datetime | None:
     return from_ms(min(row[0] for row in rows if row)) if any(rows) else None
 
 
-def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns: Turns) -> list[int]:
+def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns: Turns) -> list[_Due]:
     """Due messages: one of each tenant in turn, a tenant's oldest first.
 
     As long as lanes and grant have room and flow control lets them start.
@@ -87,19 +90,19 @@ def _choose(tx: Transaction, room: Room, grant: LeaseGrant, now: datetime, turns
             yield found
 
     waiting = {name: merge(*map(due, lanes[name])) for name in turns.order(lanes)}
-    seqs: list[int] = []
+    chosen: list[_Due] = []
     while waiting:
         for namespace in list(waiting):
             if room.full:
-                return seqs
+                return chosen
             found = next(waiting[namespace], None)
             if found is None:
                 del waiting[namespace]
             elif tx.starts.open(namespace, found.flow, now) and room.take(found.destination, found.size):
                 tx.starts.start(namespace, found.flow, now)
-                seqs.append(found.seq)
+                chosen.append(found)
                 turns.served(namespace)
-    return seqs
+    return chosen
 
 
 def _due(tx: Transaction, lane: Row, now: datetime, page: int) -> Iterator[_Due]:
@@ -112,11 +115,25 @@ def _due(tx: Transaction, lane: Row, now: datetime, page: int) -> Iterator[_Due]
             yield _Due(due_ms, seq, row["size"], lane["destination"], lane["flow"])
 
 
+def _pieces(chosen: Sequence[_Due]) -> Iterator[list[int]]:
+    """Their numbers in order, with bodies of not more than a few MiB at a time, unless a single one is larger."""
+    piece: list[int] = []
+    size = 0
+    for due in chosen:
+        if piece and size + due.size > _MOST_BYTES:
+            yield piece
+            piece, size = [], 0
+        piece.append(due.seq)
+        size += due.size
+    if piece:
+        yield piece
+
+
 def _lease(tx: Transaction, seqs: Sequence[int], grant: LeaseGrant, now: datetime) -> list[Leased]:
-    chosen = json_array(seqs)
-    tx.run(SQL["lease"], owner=grant.owner, until=grant.until, seqs=chosen)
+    given = json_array(seqs)
+    tx.run(SQL["lease"], owner=grant.owner, until=grant.until, seqs=given)
     leased, log = [], []
-    for row, body in tx.objects_with_bodies(SQL["leased"], chosen):
+    for row, body in tx.objects_with_bodies(SQL["leased"], given):
         endpoint = endpoint_of(row)
         message = message_of(row, body)
         gated = tx.starts.gates(row["namespace"], effective_key(row["flow"], row["endpoint"]))

@@ -1,5 +1,6 @@
 """What may be large is changed in pieces, so that the writer is never held up for long."""
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from itertools import pairwise
@@ -213,3 +214,12 @@ async def test_many_deleted_endpoints_are_looked_at_a_few_at_a_time_and_one_in_u
     await store.record([delivered(flying)], START)
     assert await store.fail_orphans(START + SECOND, START + SECOND, 100) == {}
     assert not await store._read(lambda session: session.rows("SELECT name FROM declared"))
+
+
+async def test_a_claim_may_have_more_bytes_of_bodies_than_sqlite_takes_as_one_value(store: SqliteStore) -> None:
+    bodies = [bytes([n]) * (n * 2**20 // 2) for n in range(12)]
+    messages = await accepted(store, *[publication(body=body) for body in bodies])
+    store._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 6 * 2**20)
+    claim = await store.claim(grant(), START)
+    assert [one.message.id for one in claim.leased] == [message.id for message in messages]
+    assert [one.message.body for one in claim.leased] == bodies
