@@ -11,19 +11,22 @@ from urllib.parse import quote
 from angarium.domain.errors import StoreError, StoreUnusable
 from angarium.store.faults import translated
 from angarium.store.functions import register
+from angarium.store.lock import FileLock, lock_of
 from angarium.store.migration import APPLICATION_ID
+from angarium.store.wal import check_log
 
 
 def back_up(database: Path, target: Path) -> int:
     """Copy `database` to `target`, which nobody but its owner can read. Returns how many bytes it has.
 
     `target` is there only when it is complete and sound, and on the disk. Raises StoreUnusable if there is no such
-    database, `target` exists or cannot be made; StoreError if copying fails.
+    database, `target` exists or cannot be made, or what the log had is lost; StoreError if copying fails.
     """
     if not database.is_file():
         raise StoreUnusable(f"there is no database {database}; give the one in use with --database FILE")
     if target.exists():
         raise StoreUnusable(f"{target} exists already; give a new name, or remove it")
+    _check_log(database.resolve())
     with _partial(target) as file:
         try:
             with closing(_opened(database)) as source:
@@ -34,6 +37,21 @@ def back_up(database: Path, target: Path) -> int:
         file.rename(target)
     _sync(target.parent)
     return target.stat().st_size
+
+
+def _check_log(database: Path) -> None:
+    """As a start does, unless a program runs, which has done it: SQLite would tidy a damaged log away here, unseen."""
+    if not lock_of(database).exists():
+        return
+    try:
+        lock = FileLock(database)
+    except StoreUnusable:
+        return
+    try:
+        with suppress(OSError):  # what cannot be read, SQLite says better
+            check_log(database)
+    finally:
+        lock.release()
 
 
 def _opened(database: Path) -> sqlite3.Connection:

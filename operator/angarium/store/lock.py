@@ -13,7 +13,7 @@ class FileLock:
 
     def __init__(self, database: Path) -> None:
         """Raises StoreUnusable at once if another program, or another store of this one, holds the lock."""
-        self._path = database.with_name(database.name + ".lock")
+        self._path = lock_of(database)
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
@@ -38,3 +38,8 @@ class FileLock:
         with contextlib.suppress(OSError):  # the pid is a hint for people; a full disk must not stop a start
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+
+
+def lock_of(database: Path) -> Path:
+    """The file beside a database that tells that a program of ours uses it, or has used it."""
+    return database.with_name(database.name + ".lock")

@@ -126,6 +126,24 @@ def test_a_database_that_nobody_uses_can_be_copied_with_what_a_kill_left_in_its_
     assert asked(target, "SELECT count(*) FROM messages") == 1
 
 
+async def test_a_log_that_has_lost_commits_is_neither_copied_nor_tidied_away(
+    store: Store, database: Path, target: Path, tmp_path: Path
+) -> None:
+    await accepted(store, publication())
+    killed = tmp_path / "killed.db"
+    for suffix in ("", "-wal", "-shm", ".lock"):
+        killed.with_name(killed.name + suffix).write_bytes(database.with_name(database.name + suffix).read_bytes())
+    log = killed.with_name("killed.db-wal")
+    with log.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"garbage" * 10)
+    damaged = log.read_bytes()
+    with pytest.raises(StoreUnusable, match=r"the write-ahead log .*killed\.db-wal is damaged"):
+        back_up(killed, target)
+    assert log.read_bytes() == damaged, "else the next start would not know that there was more"
+    assert list(target.parent.iterdir()) == []
+
+
 def test_a_file_that_exists_is_left_alone(store: Store, database: Path, target: Path) -> None:
     target.write_text("yesterday's")
     with pytest.raises(StoreUnusable, match=r"copy\.db exists already; give a new name"):
