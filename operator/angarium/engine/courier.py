@@ -70,12 +70,12 @@ class Courier(asyncio.Protocol):
 
     def _tell(self) -> None:
         assert self._transport is not None
-        self._transport.write(frame(self._reports))
-        self._reports.clear()
+        reports, self._reports = self._reports, []
+        self._transport.write(frame(reports))
 
     def tell_log(self, text: str) -> None:
         """May be called from any thread."""
-        self._loop.call_soon_threadsafe(self._report, Report(0, defect=text))
+        self._loop.call_soon_threadsafe(self._report, Report(0, defect=encodable(text)))
 
     def _await_tick(self) -> None:
         self._loop.call_later(TICK_S, self._tick, time.monotonic() + TICK_S)
@@ -106,17 +106,23 @@ async def carried(sender: Sender, order: Order) -> Report:
     try:
         response = await sender.send(order.request())
     except SendError as error:
-        return Report(order.number, reason=error.reason, error=str(error))
+        return Report(order.number, reason=error.reason, error=encodable(str(error)))
     except Exception:  # noqa: BLE001  one order that cannot be handled must not stop the others
-        return Report(order.number, defect=traceback.format_exc())
+        return Report(order.number, defect=encodable(traceback.format_exc()))
     return Report(order.number, response.status, response.headers, response.body)
+
+
+def encodable(text: str) -> str:
+    """What a destination sent may be quoted in it with lone surrogates. A frame with one could not be told, nor could
+    the reports that share it, and those who wait for them would wait for ever."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 async def _serve(descriptor: int, terms: Terms) -> None:
     courier = Courier(AiohttpSender(terms.policy(), terms.max_response))
     loop = asyncio.get_running_loop()
-    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING, handlers=[ToldLog(courier.tell_log)])
     await loop.create_unix_connection(lambda: courier, sock=socket.socket(fileno=descriptor))
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.WARNING, handlers=[ToldLog(courier.tell_log)])
     settle_memory()
     await asyncio.Event().wait()
 

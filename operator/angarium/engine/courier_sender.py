@@ -155,9 +155,9 @@ class _Line(asyncio.Protocol):
 
     def _tell(self) -> None:
         assert self._transport is not None
+        orders, self._orders = self._orders, []
         if not self._transport.is_closing():
-            self._transport.write(frame(self._orders))
-        self._orders.clear()
+            self._transport.write(frame(orders))
 
     def _hear(self, report: Report) -> None:
         if report.number == 0 and report.defect:
@@ -171,12 +171,12 @@ class _Line(asyncio.Protocol):
         future = self._pending.get(report.number)
         if future is None or future.done():
             return  # nobody waits for it any more
-        if report.status:
-            future.set_result(report.response())
-        elif report.defect:
+        if report.defect:
             future.set_exception(RuntimeError(f"defect in the courier:\n{report.defect}"))
-        else:
+        elif report.reason:
             future.set_exception(SendError(report.reason, report.error))
+        else:
+            future.set_result(report.response())
 
 
 async def _end(courier: asyncio.subprocess.Process) -> int:

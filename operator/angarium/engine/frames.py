@@ -70,6 +70,10 @@ class Order(msgspec.Struct, frozen=True, array_like=True, gc=False):
             request.signing_key,
         )
 
+    def __repr__(self) -> str:
+        """Without what may be secret: headers, body, keys, and parts of the URL."""
+        return f"Order(number={self.number}, method={self.method!r})"
+
     def request(self) -> OutgoingRequest:
         timeout = timedelta(seconds=self.timeout_s)
         return OutgoingRequest(self.method, self.url, self.headers, self.body, timeout, self.tls, self.signing_key)

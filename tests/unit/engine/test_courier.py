@@ -7,12 +7,14 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
+from tests.support.hostile import Hostile, answers
 from tests.support.processes import tree
 from tests.support.programs import free_port
 from tests.support.receiver import Answer, Receiver
@@ -109,6 +111,25 @@ class TestSending:
 
         report = await carried(Broken(), Order.of(7, request("http://dest.test/")))
         assert report.number == 7 and "ZeroDivisionError: a bug" in report.defect
+
+    async def test_what_quotes_bytes_that_are_no_text_can_still_be_told(self) -> None:
+        class Quoting:
+            async def send(self, request: OutgoingRequest) -> Response:
+                raise (SendError("Odd", "told \udcff") if request.method == "POST" else ZeroDivisionError("bug \udcff"))
+
+            async def close(self) -> None: ...
+
+        given = request("http://dest.test/")
+        reports = [await carried(Quoting(), Order.of(1, replace(given, method=method))) for method in ("POST", "PUT")]
+        ((told, defect),) = Frames(Report).feed(frame(reports))
+        assert told.error == "told \\udcff" and "ZeroDivisionError: bug \\udcff" in defect.defect
+
+    async def test_a_status_that_is_none_is_an_answer_all_the_same(self) -> None:
+        with Hostile() as hostile:
+            port = hostile.serve(answers(b"HTTP/1.1 000 None\r\nContent-Length: 2\r\n\r\nhi"))
+            async with courier() as sender:
+                response = await sender.send(request(f"http://127.0.0.1:{port}/"))
+        assert (response.status, response.body) == (0, b"hi")
 
 
 class TestLife:
@@ -220,6 +241,7 @@ class TestFrames:
         given = OutgoingRequest("PUT", "https://d.test/", headers, b"\0\xff", timeout, tls, "sig_1")
         ((order,),) = Frames(Order).feed(frame([Order.of(1, given)]))
         assert order.request() == given
+        assert "sig_1" not in repr(order) and "KEY" not in repr(order)
 
     def test_everything_of_a_report_arrives(self) -> None:
         given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "", 0.5)
