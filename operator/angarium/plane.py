@@ -119,20 +119,20 @@ class DeliveryPlane:
             parallelism=settings.in_flight,
         )
         self._api = ApiServer(context, ConnectionLimits(body=settings.max_body))
-        self._supervisor = Supervisor(
-            [
-                Loop("scheduler", self.scheduler.run),
-                Loop("dispatcher", self.dispatcher.claim),
-                Loop("leases", self.dispatcher.heartbeat),
-                Loop("janitor", janitor.run, timedelta(minutes=5)),
-                Loop("admission", admission.run),
-                *([] if sender else [Loop("courier", courier.run)]),
-            ],
-            clock.monotonic,
-        )
+        self._supervisor = Supervisor(self._loops(janitor, admission), clock.monotonic)
         base.metrics.watch(self._supervisor.turns)
         base.metrics.add(lambda: sources.load_families(self._load()))
         base.metrics.add(lambda: sources.refusal_family(self._api.refusals.counts))
+
+    def _loops(self, janitor: Janitor, admission: Admission) -> list[Loop]:
+        loops = [
+            Loop("scheduler", self.scheduler.run),
+            Loop("dispatcher", self.dispatcher.claim),
+            Loop("leases", self.dispatcher.heartbeat),
+            Loop("janitor", janitor.run, timedelta(minutes=5)),
+            Loop("admission", admission.run),
+        ]
+        return [*loops, Loop("courier", self._courier.run)] if self._courier else loops
 
     @property
     def alarms(self) -> list[Alarm]:

@@ -1,4 +1,4 @@
-"""What the parts tell about themselves when somebody scrapes, with names and texts. App hands the figures in."""
+"""What the parts tell about themselves when somebody scrapes, with names and texts. App and the plane hand them in."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
