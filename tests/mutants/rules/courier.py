@@ -20,6 +20,13 @@ COURIER = (
         _COURIER,
     ),
     Mutant(
+        "one answer with an odd text does not keep all others from being told",
+        "engine/courier.py",
+        'return text.encode(errors="backslashreplace").decode()',
+        "return text",
+        _COURIER,
+    ),
+    Mutant(
         "a courier ends with its socket",
         "engine/courier.py",
         "os._exit(0)",

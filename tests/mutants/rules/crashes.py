@@ -29,6 +29,20 @@ FILES = (
         (_WAL,),
     ),
     Mutant(
+        "a back-up does not tidy away a log that has lost commits",
+        "store/backup.py",
+        "    _check_log(database.resolve())\n",
+        "",
+        ("unit/store/test_backup.py",),
+    ),
+    Mutant(
+        "the first operation of a transaction that fails is undone too",
+        "store/writer.py",
+        'self._undo = ("ROLLBACK", _BEGIN) if first else',
+        "self._undo = () if first else",
+        (_DURABILITY,),
+    ),
+    Mutant(
         "a database has one lock by whatever name",
         "store/sqlite.py",
         '"angarium.db").resolve()',

@@ -15,6 +15,13 @@ HOUSEKEEPING = (
         (_PIECES,),
     ),
     Mutant(
+        "a claim reads large bodies a few at a time",
+        "store/leases.py",
+        "if piece and size + due.size > _MOST_BYTES:",
+        "if piece and len(piece) >= 500:",
+        (_PIECES,),
+    ),
+    Mutant(
         "what ends while its tenant goes leaves nothing behind",
         "store/sqlite.py",
         "        await self._clear_tables(namespace)  # what was in flight may have ended meanwhile, and told of it\n",
