@@ -56,14 +56,17 @@ class Publishing:
         """Store many in this order, in few transactions, between those of others; says what became of each.
 
         They are asked for as they are stored, so that few need to exist at once. What comes after the end of the
-        service gets Draining, what comes when there is too much to do gets Overloaded.
+        service gets Draining, what comes when there is too much to do gets Overloaded, and so does all that follows:
+        nobody waits for each portion anew, and nothing overtakes what was refused.
         """
+        refusal: AngariumError | None = None
         for portion in _portions(publications):
-            try:
-                await self._await_turn(portion)
-                answers = await self._group.put_many(portion)
-            except (Draining, Overloaded) as error:
-                answers = [error] * len(portion)
+            if refusal is None:
+                try:
+                    await self._await_turn(portion)
+                except (Draining, Overloaded) as error:
+                    refusal = error
+            answers = await self._group.put_many(portion) if refusal is None else [refusal] * len(portion)
             for answer in answers:
                 yield answer
 

@@ -10,11 +10,15 @@ from tests.support import api as support
 from tests.support.api import Api, Clock, serving
 
 from angarium.domain.ports import Store
-from angarium.service import admission
+from angarium.service import admission, publishing
 from angarium.service.admission import Admission, Pressure
 from angarium.service.publishing import Publishing
 
 PUBLISH = "/v2/publish/https://e.test"
+
+
+def batch(size: int) -> bytes:
+    return json.dumps([{"destination": "https://e.test"}] * size).encode()
 
 
 def strained() -> Pressure:
@@ -51,16 +55,36 @@ async def test_a_publish_is_refused_with_retry_after_and_stores_nothing(
         assert (await store.backlog()).waiting == 0
 
 
-async def test_the_elements_of_a_batch_are_refused_as_a_publish_is(
+async def test_a_batch_of_which_nothing_is_stored_is_refused_as_a_publish_is(
     store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with under(strained(), store, clock, monkeypatch) as api:
-        body = json.dumps([{"destination": "https://e.test"}] * 3).encode()
-        reply = await api.request("POST", "/v2/batch", body=body)
-        assert reply.status == 200
+        reply = await api.request("POST", "/v2/batch", body=batch(3))
+        assert reply.status == 503 and int(reply.headers["retry-after"]) > 0
+        assert "more is being published" in reply.error
         assert (await store.backlog()).waiting == 0
-        assert len(reply.json) == 3
-        assert all("more is being published" in element["error"] for element in reply.json)
+
+
+async def test_what_follows_a_refused_part_of_a_batch_is_refused_at_once(
+    store: Store, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pressure = strained()
+    pressure.left(1)
+    monkeypatch.setattr(publishing, "MOST_AT_ONCE", 2)
+    taken: list[int] = []
+
+    def take(messages: int) -> bool:
+        taken.append(messages)
+        return Pressure.take(pressure, messages)
+
+    monkeypatch.setattr(pressure, "take", take)
+    async with under(pressure, store, clock, monkeypatch) as api:
+        reply = await api.request("POST", "/v2/batch", body=batch(9))
+        assert reply.status == 200, "two are stored, so it must not be sent again as a whole"
+        assert ["messageId" in element for element in reply.json] == [True, True] + [False] * 7
+        assert all("more is being published" in element["error"] for element in reply.json[2:])
+        assert (await store.backlog()).waiting == 2
+        assert taken == [2, 2]
 
 
 async def test_deliveries_that_end_let_publishes_in(

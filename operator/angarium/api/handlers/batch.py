@@ -21,6 +21,7 @@ from angarium.domain.declarations import Destination
 from angarium.domain.errors import AngariumError, InvalidInput, StoreError
 from angarium.domain.messages import Acceptance, Publication
 from angarium.domain.names import check_name
+from angarium.service.admission import Overloaded
 from angarium.service.publishing import Draining
 
 _Addressed = tuple[Element, Destination | InvalidInput]
@@ -101,14 +102,15 @@ class _Batch:
             self._stored += 1
             self._items[index] = wire.acceptance(answer, group=destination.topic is not None)
             return
-        if isinstance(answer, StoreError | Draining):
+        if isinstance(answer, StoreError | Draining | Overloaded):
             self._unavailable = answer
         self._refuse(index, answer)
 
     def items(self) -> list[object]:
         """An item for each element.
 
-        Raises StoreError or Draining if that kept every message from being stored: the batch may be sent again.
+        Raises StoreError, Draining or Overloaded if that kept every message from being stored: the batch may be sent
+        again.
         """
         if self._unavailable is not None and not self._stored:
             raise self._unavailable
