@@ -18,7 +18,12 @@ from .target import KeyPairs, request_of, url_of
 POSTPONEMENT = timedelta(seconds=15)
 """When a Secret that cannot be read now is asked for again (DESIGN 5, Secrets)."""
 
+MOST_LOSSES = 3
+"""A message that was on its way so many times in a row when what sends was lost may be the cause of it: then the loss
+counts as a failed attempt, so that it comes to an end in the dead letter queue instead of ending the program for ever."""
+
 _MAX_ERROR = 256
+_LOST = f"InternalError: what sends ended {MOST_LOSSES} times in a row while this was on its way; the log says why"
 _log = logging.getLogger(__name__)
 
 
@@ -39,6 +44,7 @@ class Attempts:
         self._keys = keys
         self._clock = clock
         self._retry_jitter = retry_jitter
+        self._losses: dict[str, int] = {}
 
     async def perform(self, leased: Leased) -> Outcome:
         """The outcome of one attempt, or POSTPONED if none could be made now."""
@@ -57,7 +63,9 @@ class Attempts:
             )
             return self._postponed(leased, POSTPONEMENT)
         except SenderLost:
-            return self._postponed(leased, timedelta(0))
+            if self._losses_of(leased.message.id) < MOST_LOSSES:
+                return self._postponed(leased, timedelta(0))
+            reason, error = "InternalError", _LOST
         except (SendError, ReferenceMissing) as problem:
             reason, error = problem.reason, f"{problem.reason}: {problem}"[:_MAX_ERROR]
         except Exception:  # noqa: BLE001  one message that cannot be handled must not stop the others
@@ -67,12 +75,17 @@ class Attempts:
                 extra={"action": "attempt.fail", "about": leased.message},
             )
             reason, error = "InternalError", "InternalError: the attempt failed inside Angarium; its log says why"
+        self._losses.pop(leased.message.id, None)
         duration = timedelta(seconds=self._clock.monotonic() - started)
         attempt = Attempt(leased.retried + 1, url_of(leased), started_at, duration, response, reason, error)
         return self._judged(leased, attempt)
 
     async def _send(self, leased: Leased) -> Response:
         return await self._sender.send(await request_of(leased, self._references, self._keys))
+
+    def _losses_of(self, message_id: str) -> int:
+        losses = self._losses[message_id] = self._losses.get(message_id, 0) + 1
+        return losses
 
     def _judged(self, leased: Leased, attempt: Attempt) -> Outcome:
         headers = _header_map(attempt.response)

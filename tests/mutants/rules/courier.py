@@ -8,8 +8,15 @@ COURIER = (
     Mutant(
         "what a lost courier had on its way is due again and costs no retry",
         "engine/attempt.py",
-        "except SenderLost:\n            return self._postponed(leased, timedelta(0))",
-        'except SenderLost as problem:\n            reason, error = "Lost", str(problem)',
+        "if self._losses_of(leased.message.id) < MOST_LOSSES:",
+        "if not self._losses_of(leased.message.id):",
+        ("unit/engine/test_attempt.py",),
+    ),
+    Mutant(
+        "only losses in a row count",
+        "engine/attempt.py",
+        "self._losses.pop(leased.message.id, None)",
+        "pass",
         ("unit/engine/test_attempt.py",),
     ),
     Mutant(

@@ -10,7 +10,7 @@ from tests.support.fakes import START, FakeClock, FakeKeys, FakeReferences, Fake
 from angarium.domain.declarations import Header, KeyRef
 from angarium.domain.errors import SenderLost, SendError
 from angarium.domain.messages import Leased, Outcome, Response, Result
-from angarium.engine.attempt import POSTPONEMENT, Attempts
+from angarium.engine.attempt import MOST_LOSSES, POSTPONEMENT, Attempts
 
 KEY = Header("X-Key", secret=KeyRef("auth", "key"))
 
@@ -107,6 +107,17 @@ async def test_an_unforeseen_error_is_logged_and_counts_as_a_failed_attempt(capl
 async def test_what_is_lost_with_its_sender_is_due_again_and_costs_no_retry() -> None:
     outcome = await perform(of := leased(), SenderLost("the courier ended"))
     assert outcome == Outcome(of, Result.POSTPONED, next_at=START)
+
+
+async def test_what_is_lost_with_its_sender_again_and_again_comes_to_an_end() -> None:
+    lost, of = SenderLost("the courier ended"), leased()
+    answers = [*[lost] * (MOST_LOSSES - 1), Response(200), *[lost] * MOST_LOSSES, lost]
+    attempts = Attempts(FakeSender(answers), FakeReferences(), FakeKeys(), FakeClock())
+    outcomes = [await attempts.perform(of) for _ in answers]
+    postponed, innocent = [Result.POSTPONED] * (MOST_LOSSES - 1), Result.DELIVERED
+    assert [one.result for one in outcomes] == [*postponed, innocent, *postponed, Result.RETRY, Result.POSTPONED]
+    failed = outcomes[-2].attempt
+    assert failed is not None and failed.reason == "InternalError" and "3 times in a row" in failed.error
 
 
 async def test_every_attempt_is_signed_afresh() -> None:
