@@ -20,7 +20,7 @@ POSTPONEMENT = timedelta(seconds=15)
 
 MOST_LOSSES = 3
 """A message that was on its way so many times in a row when what sends was lost may be the cause of it: then the loss
-counts as a failed attempt, so that it comes to an end in the dead letter queue instead of ending the program for ever."""
+counts as a failed attempt, so that it ends in the dead letter queue instead of ending the program for ever."""
 
 _MAX_ERROR = 256
 _LOST = f"InternalError: what sends ended {MOST_LOSSES} times in a row while this was on its way; the log says why"

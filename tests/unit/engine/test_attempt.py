@@ -112,7 +112,7 @@ async def test_what_is_lost_with_its_sender_is_due_again_and_costs_no_retry() ->
 async def test_what_is_lost_with_its_sender_again_and_again_comes_to_an_end() -> None:
     lost, of = SenderLost("the courier ended"), leased()
     answers = [*[lost] * (MOST_LOSSES - 1), Response(200), *[lost] * MOST_LOSSES, lost]
-    attempts = Attempts(FakeSender(answers), FakeReferences(), FakeKeys(), FakeClock())
+    attempts = Attempts(FakeSender([*answers]), FakeReferences(), FakeKeys(), FakeClock())
     outcomes = [await attempts.perform(of) for _ in answers]
     postponed, innocent = [Result.POSTPONED] * (MOST_LOSSES - 1), Result.DELIVERED
     assert [one.result for one in outcomes] == [*postponed, innocent, *postponed, Result.RETRY, Result.POSTPONED]
