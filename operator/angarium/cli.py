@@ -193,6 +193,7 @@ def _port_after(port: int) -> int:
 
 def _end(start: Callable[[], int]) -> None:
     """Turn what keeps the program from starting, a full disk too, into one clear line and exit code 2."""
+    _open_standard_files()
     _allow_open_files()
     try:
         code = start()
@@ -207,6 +208,13 @@ def _end(start: Callable[[], int]) -> None:
         )
         code = EXIT_FAILED
     sys.exit(code)
+
+
+def _open_standard_files() -> None:
+    """Whoever starts us may have closed them; then sockets would take their places, and be written to and inherited."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) < 3:
+        os.set_inheritable(descriptor, True)
+    os.close(descriptor)
 
 
 def _allow_open_files() -> None:

@@ -189,6 +189,20 @@ def test_told_to_end_it_lets_a_running_attempt_finish(angarium: Angarium, receiv
     assert receiver.count("/refused") == 0
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_files_may_be_closed(closed: str, tmp_path: Path, receiver: Receiver) -> None:
+    """As cron-like programs start others: no socket takes their place."""
+    asyncio.run(admit(tmp_path / "angarium.db"))
+    launch = ("sh", "-c", f'exec "$0" "$@" {closed}', ANGARIUM)
+    with Angarium(tmp_path, kubeconfig=kubeconfig_of(tmp_path), launch=launch) as angarium:
+        angarium.start(ready=False)
+        with angarium.client(TOKEN) as client:
+            assert publish(client, receiver.url("/hook")).status_code == 200
+        receiver.wait_for(1, path="/hook")
+        os.kill(angarium.program.pid, signal.SIGTERM)
+        assert angarium.program.wait() == 0
+
+
 def await_refusal(client: httpx.Client, url: str) -> httpx.Response:
     """The signal takes a moment to arrive; what was accepted until then is not lost, and goes elsewhere."""
     deadline = time.monotonic() + 5
