@@ -17,16 +17,11 @@ from typing import cast
 
 from angarium.domain.errors import SendError
 from angarium.domain.ports import Sender
+from angarium.service.admission import CALM_S, TICK_S
 
 from .frames import Frames, Order, Report, Terms, frame
 from .loops import run, settle_memory
 from .sender import AiohttpSender
-
-TICK_S = 0.05
-"""Seconds between two looks at how late the loop is."""
-
-ON_TIME_S = 0.004
-"""So late any loop is at times."""
 
 BEAT_TICKS = 100
 """A courier that is on time says no more often than that it turns."""
@@ -82,7 +77,7 @@ class Courier(asyncio.Protocol):
 
     def _tick(self, due: float) -> None:
         late_s = time.monotonic() - due
-        late_s = late_s if late_s > ON_TIME_S else 0.0
+        late_s = late_s if late_s > CALM_S else 0.0
         self._silent_ticks += 1
         if late_s != self._late_s or self._silent_ticks >= BEAT_TICKS:
             self._late_s, self._silent_ticks = late_s, 0

@@ -15,6 +15,11 @@ from angarium.domain.notices import AttemptEnded, Notice
 from angarium.domain.ports import Clock
 
 TICK_S = 0.05
+"""Seconds between two looks at how late a loop is, this one and the courier's."""
+
+CALM_S = 0.004
+"""So late any loop is at times."""
+
 PATIENCE_S = 5.0
 """How long a publish waits for its turn before it is refused. Long, because a refusal costs the program nearly as much
 as what it refuses, and whoever is refused at once comes back at once."""
@@ -24,7 +29,6 @@ MOST_WAITING_BYTES = 64 * 2**20
 """Of bodies of publishes that wait for their turn: what is more is refused at once."""
 
 _BUSY_S = 0.008
-_CALM_S = 0.004
 _MOST_COUNTED_S = 0.050  # of one tick: a single pause, however long, is no strain
 _SMOOTHING = 0.1
 _HORIZON_TICKS = 60
@@ -76,7 +80,7 @@ class Pressure:
         self.lateness_s += _SMOOTHING * (min(lateness_s, _MOST_COUNTED_S) - self.lateness_s)
         self._recent.append(self._ended)
         self._ended = 0
-        self._calm_ticks = self._calm_ticks + 1 if self.lateness_s < _CALM_S else 0
+        self._calm_ticks = self._calm_ticks + 1 if self.lateness_s < CALM_S else 0
         if self._calm_ticks >= _CALM_TICKS:
             self.waiting = 0
         allowed = max(_LEAST_ALLOWED, sum(self._recent))
