@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from angarium.domain.reasons import SpecReason
+
 
 class Kind(StrEnum):
     """The kinds of resource that are declared."""
@@ -249,7 +251,7 @@ Spec = Endpoint | Topic | Schedule | Queue | Token
 class Rejection:
     """Why a spec cannot be accepted: the reason and message of its `Accepted` condition."""
 
-    reason: str
+    reason: SpecReason
     message: str
 
 

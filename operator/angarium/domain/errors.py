@@ -1,5 +1,7 @@
 """The one tree of errors. Foreign exceptions are translated into it at three edges: the sender, the store, kube."""
 
+from angarium.domain.reasons import FailureReason, ReferenceReason
+
 
 class AngariumError(Exception):
     """What every error of ours is. Its text is written for the person who must act."""
@@ -70,7 +72,7 @@ class ReferenceUnavailable(AngariumError):
 class ReferenceMissing(AngariumError):
     """A Secret, a ConfigMap or a key in one of them does not exist. `reason` is the condition reason."""
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: ReferenceReason, text: str) -> None:
         super().__init__(text)
         self.reason = reason
 
@@ -80,8 +82,8 @@ class SenderLost(AngariumError):
 
 
 class SendError(AngariumError):
-    """An attempt that got no HTTP response: `reason` is a CamelCase word, the text (≤ 256 characters) what happened."""
+    """An attempt that got no HTTP response: the reason, and what happened (≤ 256 characters)."""
 
-    def __init__(self, reason: str, text: str) -> None:
+    def __init__(self, reason: FailureReason, text: str) -> None:
         super().__init__(text[:256])
         self.reason = reason

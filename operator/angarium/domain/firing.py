@@ -6,6 +6,10 @@ from datetime import datetime
 from angarium.domain.declarations import Declared, FlowControl, ObjectRef, Schedule
 from angarium.domain.fanout import FLOW_PREFIX_SCHEDULE
 from angarium.domain.messages import Acceptance, Leased, Publication, Run
+from angarium.domain.reasons import RunReason
+
+RunProblem = tuple[RunReason, str]
+"""Why a run cannot start: the reason, and what a person has to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Firing:
     due: DueSchedule
     runs: tuple[Run, ...]
     publication: Publication | None
-    problem: tuple[str, str] | None
+    problem: RunProblem | None
     skipped: int
     considered_until: datetime
     wake_at: datetime | None
@@ -60,7 +64,7 @@ class FiredRun:
 
     run: Run
     acceptance: Acceptance | None = None
-    problem: tuple[str, str] | None = None
+    problem: RunProblem | None = None
     forbidden: bool = False
     canceled_ids: tuple[str, ...] = ()
 

@@ -18,6 +18,7 @@ from angarium.domain.declarations import (
     ObjectRef,
     Redaction,
 )
+from angarium.domain.reasons import FailureReason
 
 DEFAULT_METHOD = "POST"
 DEFAULT_TIMEOUT = timedelta(minutes=15)
@@ -230,17 +231,14 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One HTTP request, numbered from 1. Without a response, `error` (`<reason>: <text>`) says why.
-
-    `reason` is a CamelCase word.
-    """
+    """One HTTP request, numbered from 1. Without a response, `error` (`<reason>: <text>`) says why."""
 
     number: int
     url: str
     started_at: datetime
     duration: timedelta
     response: Response | None = None
-    reason: str = ""
+    reason: FailureReason | None = None
     error: str = ""
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from angarium.domain.declarations import ObjectRef
 from angarium.domain.messages import Message, Outcome, Run
+from angarium.domain.reasons import RunReason, SkipReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,17 @@ class RunFailed:
     """A slot was consumed without any message, e.g. because its destination does not exist (`RefNotFound`)."""
 
     run: Run
-    reason: str
+    reason: RunReason
     error: str
 
 
 @dataclass(frozen=True, slots=True)
 class SlotsSkipped:
-    """Slots that will never run: `reason` is Missed or Forbidden (concurrencyPolicy)."""
+    """Slots that will never run."""
 
     schedule: ObjectRef
     count: int
-    reason: str
+    reason: SkipReason
 
 
 @dataclass(frozen=True, slots=True)

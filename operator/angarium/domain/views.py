@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
 from typing import Generic, TypeVar
 
 from angarium.domain.messages import LogState, Message, MessageState, Response, Run
+from angarium.domain.reasons import BlockReason
 
 T = TypeVar("T")
 
@@ -155,16 +155,6 @@ class TopicView:
 
     members: tuple[tuple[str, str], ...] = ()
     missing: tuple[str, ...] = ()
-
-
-class BlockReason(StrEnum):
-    """Why a queue does not move on."""
-
-    RETRY = "Retry"
-    CALLBACK = "Callback"
-    ENDPOINT_SUSPENDED = "EndpointSuspended"
-    FLOW_CONTROL = "FlowControl"
-    DELAY = "Delay"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from angarium.domain.classification import Verdict, classify
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable, SenderLost, SendError
 from angarium.domain.messages import Attempt, Leased, Outcome, Response, Result
 from angarium.domain.ports import Clock, References, Sender
+from angarium.domain.reasons import FailureReason
 from angarium.domain.retries import next_delay
 
 from .target import KeyPairs, request_of, url_of
@@ -23,7 +24,8 @@ MOST_LOSSES = 3
 counts as a failed attempt, so that it ends in the dead letter queue instead of ending the program for ever."""
 
 _MAX_ERROR = 256
-_LOST = f"InternalError: what sends ended {MOST_LOSSES} times in a row while this was on its way; the log says why"
+_LOST = f"what sends ended {MOST_LOSSES} times in a row while this was on its way; the log says why"
+_DEFECT = "the attempt failed inside Angarium; its log says why"
 _log = logging.getLogger(__name__)
 
 
@@ -51,7 +53,7 @@ class Attempts:
         if _held(leased):
             return self._postponed(leased, timedelta(0))
         started_at, started = self._clock.now(), self._clock.monotonic()
-        response, reason, error = None, "", ""
+        response, reason, error = None, None, ""
         try:
             response = await self._send(leased)
         except ReferenceUnavailable as problem:
@@ -65,19 +67,20 @@ class Attempts:
         except SenderLost:
             if self._losses_of(leased.message.id) < MOST_LOSSES:
                 return self._postponed(leased, timedelta(0))
-            reason, error = "InternalError", _LOST
+            reason, error = FailureReason.INTERNAL_ERROR, _LOST
         except (SendError, ReferenceMissing) as problem:
-            reason, error = problem.reason, f"{problem.reason}: {problem}"[:_MAX_ERROR]
+            reason, error = FailureReason(problem.reason), str(problem)
         except Exception:  # noqa: BLE001  one message that cannot be handled must not stop the others
             _log.exception(
                 "the attempt to deliver message %s failed for an unforeseen reason",
                 leased.message.id,
                 extra={"action": "attempt.fail", "about": leased.message},
             )
-            reason, error = "InternalError", "InternalError: the attempt failed inside Angarium; its log says why"
+            reason, error = FailureReason.INTERNAL_ERROR, _DEFECT
         self._losses.pop(leased.message.id, None)
         duration = timedelta(seconds=self._clock.monotonic() - started)
-        attempt = Attempt(leased.retried + 1, url_of(leased), started_at, duration, response, reason, error)
+        told = f"{reason}: {error}"[:_MAX_ERROR] if reason else ""
+        attempt = Attempt(leased.retried + 1, url_of(leased), started_at, duration, response, reason, told)
         return self._judged(leased, attempt)
 
     async def _send(self, leased: Leased) -> Response:

@@ -7,11 +7,12 @@ from datetime import datetime
 
 from angarium.domain.declarations import Declared, Header, ObjectRef, Schedule
 from angarium.domain.errors import ReferenceMissing
-from angarium.domain.firing import DueSchedule, Firing, flow_control_of
+from angarium.domain.firing import DueSchedule, Firing, RunProblem, flow_control_of
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
 from angarium.domain.messages import Publication, Run, Trigger
 from angarium.domain.ports import References
+from angarium.domain.reasons import RunReason
 from angarium.domain.slots import Plan, plan
 from angarium.resources.body import MAX_BYTES
 
@@ -70,7 +71,7 @@ class Decisions:
 
     async def _publication(
         self, declared: Declared, schedule: Schedule, now: datetime
-    ) -> tuple[Publication | None, tuple[str, str] | None]:
+    ) -> tuple[Publication | None, RunProblem | None]:
         """What the runs publish, or the problem (reason, text) that makes them fail."""
         namespace = declared.ref.namespace
         body = schedule.body
@@ -78,11 +79,11 @@ class Decisions:
             try:
                 body = await self._references.config_map(namespace, schedule.body_from)
             except ReferenceMissing as missing:
-                return None, ("RefNotFound", str(missing))
+                return None, (RunReason.REF_NOT_FOUND, str(missing))
             if len(body) > MAX_BYTES:
                 name, key = schedule.body_from.name, schedule.body_from.key
                 text = f"ConfigMap {name!r} has {len(body)} bytes in {key!r}; at most {MAX_BYTES} bytes are sent"
-                return None, ("BodyTooLarge", text)
+                return None, (RunReason.BODY_TOO_LARGE, text)
         return publication_of(declared.ref, schedule, body, now), None
 
 

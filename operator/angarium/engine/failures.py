@@ -11,25 +11,26 @@ from collections.abc import Iterator
 import aiohttp
 
 from angarium.domain.errors import SendError
+from angarium.domain.reasons import FailureReason
 
 FOREIGN = (aiohttp.ClientError, OSError, ValueError, EOFError)
 """What `translated` knows: all that may come out of sending, bugs aside."""
 
 # The first match decides: many of these are subclasses of OSError.
-_KINDS: tuple[tuple[type[Exception], str, str], ...] = (
-    (aiohttp.ConnectionTimeoutError, "Timeout", "no connection to {where} in time"),
-    (aiohttp.ClientConnectorDNSError, "DnsError", "{where} was not found: {system}"),
-    (aiohttp.ClientConnectorError, "ConnectionError", "no connection to {where}: {system}"),
-    (TimeoutError, "Timeout", "no complete response from {where} within {limit_s:g} s"),
-    (aiohttp.ServerDisconnectedError, "ConnectionError", "{where} closed the connection without a response"),
-    (aiohttp.ClientPayloadError, "ProtocolError", "the response from {where} broke off or is malformed"),
-    (aiohttp.ClientResponseError, "ProtocolError", "{where} did not answer in valid HTTP"),
-    (aiohttp.InvalidURL, "InvalidUrl", "the URL with host {where} cannot be requested"),
-    (aiohttp.NonHttpUrlClientError, "InvalidUrl", "the URL with host {where} cannot be requested"),
-    (UnicodeError, "InvalidUrl", "the URL with host {where} cannot be requested"),
-    (ValueError, "ProtocolError", "the request to {where} cannot be written as HTTP"),
-    (OSError, "ConnectionError", "the connection to {where} broke: {system}"),
-    (Exception, "ConnectionError", "the connection to {where} broke"),
+_KINDS: tuple[tuple[type[Exception], FailureReason, str], ...] = (
+    (aiohttp.ConnectionTimeoutError, FailureReason.TIMEOUT, "no connection to {where} in time"),
+    (aiohttp.ClientConnectorDNSError, FailureReason.DNS_ERROR, "{where} was not found: {system}"),
+    (aiohttp.ClientConnectorError, FailureReason.CONNECTION_ERROR, "no connection to {where}: {system}"),
+    (TimeoutError, FailureReason.TIMEOUT, "no complete response from {where} within {limit_s:g} s"),
+    (aiohttp.ServerDisconnectedError, FailureReason.CONNECTION_ERROR, "{where} closed the connection unanswered"),
+    (aiohttp.ClientPayloadError, FailureReason.PROTOCOL_ERROR, "the response from {where} broke off or is malformed"),
+    (aiohttp.ClientResponseError, FailureReason.PROTOCOL_ERROR, "{where} did not answer in valid HTTP"),
+    (aiohttp.InvalidURL, FailureReason.INVALID_URL, "the URL with host {where} cannot be requested"),
+    (aiohttp.NonHttpUrlClientError, FailureReason.INVALID_URL, "the URL with host {where} cannot be requested"),
+    (UnicodeError, FailureReason.INVALID_URL, "the URL with host {where} cannot be requested"),
+    (ValueError, FailureReason.PROTOCOL_ERROR, "the request to {where} cannot be written as HTTP"),
+    (OSError, FailureReason.CONNECTION_ERROR, "the connection to {where} broke: {system}"),
+    (Exception, FailureReason.CONNECTION_ERROR, "the connection to {where} broke"),
 )
 
 
@@ -37,10 +38,10 @@ def translated(error: Exception, where: str, limit_s: float) -> SendError:
     """The SendError for this exception. `where` is host and port, `limit_s` the request's timeout in seconds."""
     tls = _tls_problem(error)
     if tls is not None:
-        return SendError("TlsError", f"TLS with {where} failed: {tls}")
+        return SendError(FailureReason.TLS_ERROR, f"TLS with {where} failed: {tls}")
     system = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if getattr(system, "errno", None) == errno.ECONNREFUSED:
-        return SendError("ConnectionRefused", f"{where} refused the connection")
+        return SendError(FailureReason.CONNECTION_REFUSED, f"{where} refused the connection")
     reason, text = next((reason, text) for kind, reason, text in _KINDS if isinstance(error, kind))
     return SendError(reason, text.format(where=where, limit_s=limit_s, system=_system_text(system)))
 

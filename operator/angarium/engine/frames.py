@@ -13,6 +13,7 @@ import msgspec
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.messages import Response
 from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.domain.reasons import FailureReason
 
 T = TypeVar("T")
 _LENGTH = 8
@@ -90,7 +91,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
     status: int = 0
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
-    reason: str = ""
+    reason: FailureReason | None = None
     error: str = ""
     defect: str = ""
     late_s: float = 0.0

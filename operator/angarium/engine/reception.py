@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp.client_proto import ResponseHandler
 
 from angarium.domain.errors import SendError
+from angarium.domain.reasons import FailureReason
 
 MOST_BEFORE_BODY = 64 << 10
 """Bytes of status line and headers, with those of interim answers."""
@@ -60,7 +61,7 @@ class Reception(ResponseHandler):
         super().close()
 
     def _break_off(self, problem: str) -> None:
-        error = SendError("ProtocolError", problem)
+        error = SendError(FailureReason.PROTOCOL_ERROR, problem)
         if self._body is not None:
             self._body.set_exception(error)
         if self.exception() is None:

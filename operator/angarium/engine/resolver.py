@@ -14,6 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SendError
+from angarium.domain.reasons import FailureReason
 
 _AT_ONCE = 256
 """A lookup that nobody answers blocks its thread for half a minute or so: others need threads beside it."""
@@ -72,7 +73,9 @@ class CheckedResolver(AbstractResolver):
 
 def not_allowed(policy: AddressPolicy, address: str, host: str) -> SendError:
     """The error for a host whose IP address the policy refuses."""
-    return SendError("AddressNotAllowed", policy.explained(address, host) or f"{address} may not be called")
+    return SendError(
+        FailureReason.ADDRESS_NOT_ALLOWED, policy.explained(address, host) or f"{address} may not be called"
+    )
 
 
 async def _in_thread(host: str, family: socket.AddressFamily) -> _Found:

@@ -21,6 +21,7 @@ from angarium.domain.notices import (
     SlotsSkipped,
 )
 from angarium.domain.ports import Alarm, Clock, Dispatch, ScheduleStore
+from angarium.domain.reasons import SkipReason
 
 from .decisions import Decision, Decisions
 from .supervisor import Pulse
@@ -197,9 +198,9 @@ class Scheduler:
                 yield RunFailed(result.run, *result.problem)
         forbidden = sum(result.forbidden for result in fired.runs)
         if forbidden:
-            yield SlotsSkipped(ref, forbidden, "Forbidden")
+            yield SlotsSkipped(ref, forbidden, SkipReason.FORBIDDEN)
         if decision.firing.skipped:
-            yield SlotsSkipped(ref, decision.firing.skipped, "Missed")
+            yield SlotsSkipped(ref, decision.firing.skipped, SkipReason.MISSED)
 
 
 _ROOM_PER_RUN = 4  # most runs have one message; what a larger Topic needs is claimed

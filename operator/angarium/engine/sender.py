@@ -24,6 +24,7 @@ from angarium.domain.destinations import check_url
 from angarium.domain.errors import InvalidInput, SendError
 from angarium.domain.messages import Response
 from angarium.domain.ports import Clock, OutgoingRequest, TlsMaterial
+from angarium.domain.reasons import FailureReason
 
 from .clock import SystemClock
 from .failures import FOREIGN, translated
@@ -170,10 +171,10 @@ class AiohttpSender:
         try:
             check_url(url, "", allow_userinfo=True, max_characters=_LONGEST_URL)
         except InvalidInput as error:
-            raise SendError("InvalidUrl", error.problem) from error
+            raise SendError(FailureReason.INVALID_URL, error.problem) from error
         parts = _URL.fullmatch(url)
         if parts is None:
-            raise SendError("InvalidUrl", "the URL has no host and path that a request could go to")
+            raise SendError(FailureReason.INVALID_URL, "the URL has no host and path that a request could go to")
         host, port, target = parts["host"], parts["port"] or "", parts["target"]
         authority, headers = self._authority(host, port)
         if parts["user"] is not None:

@@ -15,6 +15,7 @@ from angarium.domain.fanout import url_now
 from angarium.domain.headers import canonical, is_forwardable, valid_name, valid_value
 from angarium.domain.messages import MAX_TIMEOUT, Leased, Message
 from angarium.domain.ports import OutgoingRequest, References, TlsMaterial
+from angarium.domain.reasons import FailureReason
 
 _USER_AGENT = ("User-Agent", "Upstash-QStash")
 
@@ -88,7 +89,9 @@ async def _bound(headers: Iterable[Header], namespace: str, references: Referenc
         if header.secret is not None:
             value = _secret_text(header.name, header.secret, await references.secret(namespace, header.secret))
         if not (valid_name(header.name) and valid_value(value)):
-            raise SendError("InvalidHeader", f"header {header.name[:80]!r} has a name or value that HTTP forbids")
+            raise SendError(
+                FailureReason.INVALID_HEADER, f"header {header.name[:80]!r} has a name or value that HTTP forbids"
+            )
         lines.append((canonical(header.name), value))
     return lines
 
@@ -102,7 +105,7 @@ def _secret_text(name: str, ref: KeyRef, content: bytes) -> str:
     if valid_value(value):
         return value
     problem = f"header {name}: key {ref.key} of Secret {ref.name} holds a character that no header may have"
-    raise SendError("InvalidHeader", problem)
+    raise SendError(FailureReason.INVALID_HEADER, problem)
 
 
 async def _tls(tls: Tls, namespace: str, references: References) -> TlsMaterial:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from angarium.domain.errors import SendError
 from angarium.domain.ports import TlsMaterial
+from angarium.domain.reasons import FailureReason
 
 _MEMORY_BACKED = Path("/dev/shm")
 
@@ -62,7 +63,7 @@ def _trusting(ca: bytes | None) -> ssl.SSLContext:
         # An empty text would mean the system's CAs.
         return ssl.create_default_context(cadata=ca.decode("ascii") or " ")
     except (ssl.SSLError, ValueError) as error:
-        raise SendError("TlsError", "ca.crt of the CA Secret holds no certificates in PEM form") from error
+        raise SendError(FailureReason.TLS_ERROR, "ca.crt of the CA Secret holds no certificates in PEM form") from error
 
 
 def _present(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
@@ -75,4 +76,4 @@ def _present(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
             context.load_cert_chain(file.name, password=lambda: b"")
         except (ssl.SSLError, ValueError, OSError) as error:
             problem = "tls.crt and tls.key of the client certificate Secret are not a certificate with its key in PEM"
-            raise SendError("TlsError", problem) from error
+            raise SendError(FailureReason.TLS_ERROR, problem) from error

@@ -7,6 +7,7 @@ from typing import Any
 
 from angarium.domain.declarations import KeyRef
 from angarium.domain.errors import InvalidInput, ReferenceMissing
+from angarium.domain.reasons import ReferenceReason
 from angarium.files.documents import Manifest
 from angarium.resources.fields import shown
 
@@ -43,11 +44,12 @@ class FileReferences:
 
     def _value(self, kind: str, namespace: str, ref: KeyRef) -> bytes:
         values = self._sources.get((kind, namespace, ref.name))
+        reason = ReferenceReason(f"{kind}NotFound")
         if values is None:
             text = f"{kind} {ref.name!r} is in none of the files for namespace {namespace!r}"
-            raise ReferenceMissing(f"{kind}NotFound", text)
+            raise ReferenceMissing(reason, text)
         if ref.key not in values:
-            raise ReferenceMissing(f"{kind}NotFound", f"{kind} {ref.name!r} has no key {ref.key!r}")
+            raise ReferenceMissing(reason, f"{kind} {ref.name!r} has no key {ref.key!r}")
         return values[ref.key]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from angarium.domain.declarations import ObjectRef
 from angarium.domain.ports import CatalogStore, Clock
+from angarium.domain.reasons import EventReason, RunReason
 from angarium.kube.client import MERGE_PATCH, KubeClient, KubeError, core_path
 from angarium.kube.pace import Pace
 from angarium.resources.manifest import API_VERSION
@@ -29,7 +30,7 @@ class Told:
     """What happened to an object; `warning` makes it a Warning instead of Normal."""
 
     ref: ObjectRef
-    reason: str
+    reason: EventReason | RunReason
     message: str
     warning: bool = True
 

@@ -17,6 +17,7 @@ from angarium.domain.notices import (
     SlotsSkipped,
     TakenOver,
 )
+from angarium.domain.reasons import EventReason, SkipReason
 from angarium.kube.events import Told
 
 
@@ -70,24 +71,24 @@ def _event(notice: Notice) -> Told | None:
     match notice:
         case AttemptEnded(outcome) if outcome.result is Result.FAILED:
             refs = _objects_of(outcome)
-            return Told(refs[0], "DeliveryFailed", _failure(outcome)) if refs else None
+            return Told(refs[0], EventReason.DELIVERY_FAILED, _failure(outcome)) if refs else None
         case RunFailed(run, reason, error):
             return Told(run.schedule, reason, f"the run of {run.slot:%Y-%m-%dT%H:%M:%SZ} could not start: {error}")
-        case SlotsSkipped(schedule, count, "Forbidden"):
+        case SlotsSkipped(schedule, count, SkipReason.FORBIDDEN):
             text = f"{count} slot(s) skipped: the previous run is still active (concurrencyPolicy Forbid)"
-            return Told(schedule, "SlotsForbidden", text, warning=False)
+            return Told(schedule, EventReason.SLOTS_FORBIDDEN, text, warning=False)
         case SlotsSkipped(schedule, count, _):
             text = f"{count} slot(s) passed while nothing could fire and are not made up for (missedRunPolicy)"
-            return Told(schedule, "SlotsMissed", text)
+            return Told(schedule, EventReason.SLOTS_MISSED, text)
         case ClockReset(schedule, considered_until):
             text = f"the clock is behind {considered_until:%Y-%m-%dT%H:%M:%SZ}, the last slot decided: starts anew"
-            return Told(schedule, "ClockReset", text)
+            return Told(schedule, EventReason.CLOCK_RESET, text)
         case TakenOver(ref):
             text = f"replaces the {ref.kind} that had been made over the API; messages already accepted stay"
-            return Told(ref, "TakenOver", text, warning=False)
+            return Told(ref, EventReason.TAKEN_OVER, text, warning=False)
         case PlaceFreed(queue, message_id):
             text = f"the callbacks of message {message_id} have not ended in time: the queue goes on without them"
-            return Told(queue, "PlaceFreed", text)
+            return Told(queue, EventReason.PLACE_FREED, text)
     return None
 
 

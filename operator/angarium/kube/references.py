@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from angarium.domain.declarations import KeyRef
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
 from angarium.domain.ports import Clock
+from angarium.domain.reasons import ReferenceReason
 from angarium.kube.client import KubeClient, KubeError, core_path
 
 FRESH_S = 60.0
@@ -59,10 +60,11 @@ class KubeReferences:
     async def _value(self, plural: str, namespace: str, ref: KeyRef) -> bytes:
         read = await self._object((plural, namespace, ref.name), ref.key)
         kind = "Secret" if plural == "secrets" else "ConfigMap"
+        reason = ReferenceReason(f"{kind}NotFound")
         if read.values is None:
-            raise ReferenceMissing(f"{kind}NotFound", f"{kind} {ref.name!r} does not exist in namespace {namespace!r}")
+            raise ReferenceMissing(reason, f"{kind} {ref.name!r} does not exist in namespace {namespace!r}")
         if ref.key not in read.values:
-            raise ReferenceMissing(f"{kind}NotFound", f"{kind} {ref.name!r} has no key {ref.key!r}")
+            raise ReferenceMissing(reason, f"{kind} {ref.name!r} has no key {ref.key!r}")
         return read.values[ref.key]
 
     async def _object(self, what: tuple[str, str, str], key: str) -> _Read:

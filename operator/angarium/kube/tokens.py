@@ -18,6 +18,7 @@ from angarium.domain.declarations import Access, Declared, Kind, ObjectRef, Toke
 from angarium.domain.errors import AngariumError, InvalidInput
 from angarium.domain.ids import SECRET_ENTROPY, token_text
 from angarium.domain.ports import CatalogStore, CredentialStore
+from angarium.domain.reasons import ReferenceReason
 from angarium.domain.views import TokenView
 from angarium.kube.client import JSON_PATCH, KubeClient, KubeError, Manifest, core_path
 from angarium.kube.references import secret_values
@@ -170,15 +171,15 @@ class TokenSecrets:
         living = {declared.uid for declared in tokens}
         accepted = [(declared, declared.spec) for declared in tokens if isinstance(declared.spec, Token)]
         for declared, spec in accepted:
-            with self._refusals(declared.ref, "SecretUnreadable"):
+            with self._refusals(declared.ref, ReferenceReason.SECRET_UNREADABLE):
                 found.append(await self._find(declared, spec, living))
         keys = await self._keys_of(namespace, found, all_read=len(found) == len(accepted))
         for one in found:
-            with self._refusals(one.declared.ref, "SecretNotWritten"):
+            with self._refusals(one.declared.ref, ReferenceReason.SECRET_NOT_WRITTEN):
                 self._tell(one.declared.ref, await self._settle(one, keys))
 
     @contextmanager
-    def _refusals(self, ref: ObjectRef, reason: str) -> Iterator[None]:
+    def _refusals(self, ref: ObjectRef, reason: ReferenceReason) -> Iterator[None]:
         """What the API server refuses for one Token is that Token's problem, not its neighbours'."""
         try:
             yield
@@ -226,19 +227,19 @@ class TokenSecrets:
     async def _settle(self, one: _Found, keys: SigningKeys) -> Outcome:
         ref, secret = one.declared.ref, one.token.secret_name
         if one.leaving:
-            return TokenView(adopted=False), (Problem("SecretConflict", _leaving(secret)),)
+            return TokenView(adopted=False), (Problem(ReferenceReason.SECRET_CONFLICT, _leaving(secret)),)
         if not one.ours and not one.complete:
-            return TokenView(adopted=False), (Problem("SecretConflict", _conflict(secret, one.token)),)
+            return TokenView(adopted=False), (Problem(ReferenceReason.SECRET_CONFLICT, _conflict(secret, one.token)),)
         text = one.text or token_text(os.urandom(SECRET_ENTROPY))
         try:
             await self._admit(one, Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
         except InvalidInput:
             text = f"the token text in Secret {secret!r} belongs to another Token already: put another one into it"
-            return TokenView(adopted=not one.ours), (Problem("TokenInUse", text),)
+            return TokenView(adopted=not one.ours), (Problem(ReferenceReason.TOKEN_IN_USE, text),)
         if one.ours:
             return await self._write(one, text, keys), ()
         if one.keys is not None and (one.keys.current, one.keys.next) != (keys.current, keys.next):
-            return TokenView(adopted=True), (Problem("KeyMismatch", _mismatch(secret, ref.namespace)),)
+            return TokenView(adopted=True), (Problem(ReferenceReason.KEY_MISMATCH, _mismatch(secret, ref.namespace)),)
         return TokenView(adopted=True), ()
 
     async def _admit(self, one: _Found, credential: Credential) -> None:

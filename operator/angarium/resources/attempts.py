@@ -1,15 +1,13 @@
 """How attempts stand in statuses, and what the last of them says about a destination."""
 
-import re
 from datetime import timedelta
 from typing import Any
 
+from angarium.domain.reasons import ConditionReason, FailureReason, StateReason, status_reason
 from angarium.domain.views import AttemptView
 from angarium.resources.times import format_time_ms, milliseconds
 
 MAX_ERROR = 256
-
-_PREFIX = re.compile(r"([A-Z][A-Za-z0-9]{1,62}): ")
 
 
 def clip(text: str, most: int = MAX_ERROR) -> str:
@@ -22,14 +20,13 @@ def delivered(attempt: AttemptView) -> bool:
     return 200 <= attempt.status <= 299
 
 
-def reason_of(attempt: AttemptView) -> str:
-    """One CamelCase word: Delivered, HTTP503, or why there was no response (Timeout, SecretNotFound …)."""
+def reason_of(attempt: AttemptView) -> ConditionReason:
+    """Delivered, the response's status (`HTTP503`), or why there was no response, which its error begins with."""
     if delivered(attempt):
-        return "Delivered"
+        return StateReason.DELIVERED
     if attempt.status:
-        return f"HTTP{attempt.status}"
-    prefix = _PREFIX.match(attempt.error)
-    return prefix[1] if prefix else "NoResponse"
+        return status_reason(attempt.status)
+    return FailureReason(attempt.error.partition(":")[0])
 
 
 def error_of(attempt: AttemptView) -> str:

@@ -1,7 +1,6 @@
 """Conditions as in the Kubernetes API conventions: Accepted, ResolvedRefs, and Ready, which is both.
 
-Delivery results never change these three. Reasons of ResolvedRefs name the kind that is missing: EndpointNotFound,
-TopicNotFound, SecretNotFound, ConfigMapNotFound (also for a missing key).
+Delivery results never change these three. Which reasons each of them may have, by kind, is told by `vocabulary`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from angarium.domain.declarations import Rejection, Spec
+from angarium.domain.reasons import ConditionReason, ConditionType, ReferenceReason, StateReason
 from angarium.resources.attempts import clip
 from angarium.resources.times import format_time
 
@@ -23,7 +23,7 @@ Previous = Sequence[Mapping[str, Any]]
 class Problem:
     """A reference that does not resolve. `retry`: that cannot be told just now, so nothing is judged by it."""
 
-    reason: str
+    reason: ReferenceReason | StateReason
     message: str
     retry: bool = False
 
@@ -32,13 +32,13 @@ class Problem:
 class Condition:
     """What should stand there, but for times. `status` is True, False or Unknown, as text."""
 
-    type: str
+    type: ConditionType
     status: str
-    reason: str
+    reason: ConditionReason
     message: str
 
 
-READY = ("Ready", "The spec is accepted and all that it refers to exists.")
+READY = (StateReason.READY, "The spec is accepted and all that it refers to exists.")
 
 
 def judge(
@@ -46,7 +46,7 @@ def judge(
     generation: int,
     problems: Sequence[Problem],
     previous: Previous,
-    when_ready: tuple[str, str] = READY,
+    when_ready: tuple[StateReason, str] = READY,
 ) -> list[Condition]:
     """Ready, Accepted and ResolvedRefs. `when_ready`: reason and message of Ready when both of the others hold."""
     accepted = _accepted(spec)
@@ -70,44 +70,52 @@ def merge(previous: Previous, wanted: Iterable[Condition], generation: int, now:
     ]
 
 
+_RESOLUTIONS: Mapping[str, ReferenceReason | StateReason] = {
+    reason.value: reason for reason in (*ReferenceReason, *StateReason)
+}
 _NOT_LOOKED_UP = Condition(
-    "ResolvedRefs", "Unknown", "NotAccepted", "References are looked up once the spec is accepted."
+    ConditionType.RESOLVED_REFS,
+    "Unknown",
+    StateReason.NOT_ACCEPTED,
+    "References are looked up once the spec is accepted.",
 )
 
 
 def _accepted(spec: Spec | Rejection) -> Condition:
     if isinstance(spec, Rejection):
-        return Condition("Accepted", "False", spec.reason, spec.message)
-    return Condition("Accepted", "True", "Accepted", "The spec is sound.")
+        return Condition(ConditionType.ACCEPTED, "False", spec.reason, spec.message)
+    return Condition(ConditionType.ACCEPTED, "True", StateReason.ACCEPTED, "The spec is sound.")
 
 
 def _resolved(problems: Sequence[Problem], previous: Previous, generation: int) -> Condition:
     missing = [problem for problem in problems if not problem.retry]
     if missing:
-        return Condition("ResolvedRefs", "False", missing[0].reason, _listed([problem.message for problem in missing]))
+        messages = _listed([problem.message for problem in missing])
+        return Condition(ConditionType.RESOLVED_REFS, "False", missing[0].reason, messages)
     if problems:
         return _held(previous, generation) or Condition(
-            "ResolvedRefs", "Unknown", problems[0].reason, problems[0].message
+            ConditionType.RESOLVED_REFS, "Unknown", problems[0].reason, problems[0].message
         )
-    return Condition("ResolvedRefs", "True", "ResolvedRefs", "All references exist.")
+    return Condition(ConditionType.RESOLVED_REFS, "True", StateReason.RESOLVED_REFS, "All references exist.")
 
 
 def _held(previous: Previous, generation: int) -> Condition | None:
     """What was judged of this very spec before, while nothing better can be said."""
     for condition in previous:
-        if isinstance(condition, Mapping) and condition.get("type") == "ResolvedRefs":
+        if isinstance(condition, Mapping) and condition.get("type") == ConditionType.RESOLVED_REFS:
             if condition.get("observedGeneration") != generation:
                 return None
-            texts = [str(condition.get(name, "")) for name in ("status", "reason", "message")]
-            return Condition("ResolvedRefs", texts[0], texts[1], texts[2])
+            reason = _RESOLUTIONS.get(str(condition.get("reason")))
+            status, message = str(condition.get("status", "")), str(condition.get("message", ""))
+            return Condition(ConditionType.RESOLVED_REFS, status, reason, message) if reason else None
     return None
 
 
-def _ready(accepted: Condition, resolved: Condition, when_ready: tuple[str, str]) -> Condition:
+def _ready(accepted: Condition, resolved: Condition, when_ready: tuple[StateReason, str]) -> Condition:
     for condition in (accepted, resolved):
         if condition.status != "True":
-            return Condition("Ready", condition.status, condition.reason, condition.message)
-    return Condition("Ready", "True", *when_ready)
+            return Condition(ConditionType.READY, condition.status, condition.reason, condition.message)
+    return Condition(ConditionType.READY, "True", *when_ready)
 
 
 def _transition(standing: Mapping[str, Any], condition: Condition, now: datetime) -> str:

@@ -6,12 +6,13 @@ from typing import Any
 
 from angarium.domain.declarations import Declared, Endpoint, Tls
 from angarium.domain.destinations import check_url
+from angarium.domain.reasons import ConditionType, StateReason
 from angarium.domain.views import EndpointView
 from angarium.resources import attempts, conditions, flow_control, options
 from angarium.resources.conditions import Condition, Previous, Problem
 from angarium.resources.fields import Fields
 
-_SUSPENDED = ("Suspended", "Suspended: messages wait, and nothing fails meanwhile.")
+_SUSPENDED = (StateReason.SUSPENDED, "Suspended: messages wait, and nothing fails meanwhile.")
 
 
 def decode(spec: Fields) -> Endpoint:
@@ -52,8 +53,10 @@ def _tls(tls: Fields | None) -> Tls | None:
 def _reachable(view: EndpointView) -> Condition:
     attempt = view.last_attempt
     if attempt is None:
-        return Condition("Reachable", "Unknown", "NoDeliveries", "Nothing was sent yet.")
+        return Condition(ConditionType.REACHABLE, "Unknown", StateReason.NO_DELIVERIES, "Nothing was sent yet.")
     if attempts.delivered(attempt):
-        return Condition("Reachable", "True", "Delivered", "The last attempt was answered with success.")
+        return Condition(
+            ConditionType.REACHABLE, "True", StateReason.DELIVERED, "The last attempt was answered with success."
+        )
     message = f"The last attempt failed: {attempts.error_of(attempt)}"
-    return Condition("Reachable", "False", attempts.reason_of(attempt), message)
+    return Condition(ConditionType.REACHABLE, "False", attempts.reason_of(attempt), message)

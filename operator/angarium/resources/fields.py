@@ -13,6 +13,7 @@ from typing import TypeVar
 from angarium.domain.declarations import KeyRef
 from angarium.domain.durations import format_duration, parse_declared
 from angarium.domain.errors import InvalidInput
+from angarium.domain.reasons import SpecReason
 from angarium.resources.times import parse_time
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -24,34 +25,34 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _MAX_NAME = 253
 
 _REASONS = {
-    "url": "InvalidURL",
-    "method": "InvalidMethod",
-    "headers": "InvalidHeader",
-    "timeout": "InvalidDuration",
-    "limit": "InvalidRetryLimit",
-    "delay": "InvalidRetryDelay",
-    "cron": "InvalidCron",
-    "timeZone": "InvalidTimeZone",
-    "every": "InvalidInterval",
-    "at": "InvalidTime",
-    "startTime": "InvalidTime",
-    "endTime": "InvalidTime",
-    "jitter": "InvalidJitter",
-    "body": "InvalidBody",
-    "contentType": "InvalidContentType",
-    "labels": "InvalidLabel",
-    "flowControl": "InvalidFlowControl",
-    "parallelism": "InvalidParallelism",
-    "callback": "InvalidCallback",
-    "failureCallback": "InvalidCallback",
-    "redact": "InvalidRedaction",
+    "url": SpecReason.INVALID_URL,
+    "method": SpecReason.INVALID_METHOD,
+    "headers": SpecReason.INVALID_HEADER,
+    "timeout": SpecReason.INVALID_DURATION,
+    "limit": SpecReason.INVALID_RETRY_LIMIT,
+    "delay": SpecReason.INVALID_RETRY_DELAY,
+    "cron": SpecReason.INVALID_CRON,
+    "timeZone": SpecReason.INVALID_TIME_ZONE,
+    "every": SpecReason.INVALID_INTERVAL,
+    "at": SpecReason.INVALID_TIME,
+    "startTime": SpecReason.INVALID_TIME,
+    "endTime": SpecReason.INVALID_TIME,
+    "jitter": SpecReason.INVALID_JITTER,
+    "body": SpecReason.INVALID_BODY,
+    "contentType": SpecReason.INVALID_CONTENT_TYPE,
+    "labels": SpecReason.INVALID_LABEL,
+    "flowControl": SpecReason.INVALID_FLOW_CONTROL,
+    "parallelism": SpecReason.INVALID_PARALLELISM,
+    "callback": SpecReason.INVALID_CALLBACK,
+    "failureCallback": SpecReason.INVALID_CALLBACK,
+    "redact": SpecReason.INVALID_REDACTION,
 }
 
 
-def reason_of(field: str) -> str:
+def reason_of(field: str) -> SpecReason:
     """The reason of the `Accepted` condition for a refusal of this field: stable, by the innermost name known here."""
     names = _BRACKETS.sub("", field).split(".")
-    return next((_REASONS[name] for name in reversed(names) if name in _REASONS), "InvalidSpec")
+    return next((_REASONS[name] for name in reversed(names) if name in _REASONS), SpecReason.INVALID_SPEC)
 
 
 class Fields:

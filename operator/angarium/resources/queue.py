@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from angarium.domain.declarations import Declared, Queue
+from angarium.domain.reasons import StateReason
 from angarium.domain.views import QueueView
 from angarium.resources import conditions
 from angarium.resources.conditions import Previous, Problem
@@ -12,7 +13,7 @@ from angarium.resources.times import format_time_ms
 
 MAX_PARALLELISM = 1000
 
-_SUSPENDED = ("Suspended", "Suspended: messages wait, and those already on their way go on.")
+_SUSPENDED = (StateReason.SUSPENDED, "Suspended: messages wait, and those already on their way go on.")
 
 
 def decode(spec: Fields) -> Queue:

@@ -14,6 +14,7 @@ from angarium.domain.declarations import (
     Timing,
 )
 from angarium.domain.names import MAX_LABELS, check_opaque
+from angarium.domain.reasons import StateReason
 from angarium.domain.views import ScheduleView
 from angarium.resources import body, callback, conditions, destination, flow_control, options, redaction, runs
 from angarium.resources.attempts import clip
@@ -26,8 +27,8 @@ DEFAULT_HISTORY = 10
 MAX_WHEN = 384
 
 _LONGEST_DEADLINE_S = 366 * 86_400
-_SUSPENDED = ("Suspended", "Suspended: slots pass without a run.")
-_COMPLETED = ("Completed", "There is no slot left.")
+_SUSPENDED = (StateReason.SUSPENDED, "Suspended: slots pass without a run.")
+_COMPLETED = (StateReason.COMPLETED, "There is no slot left.")
 
 
 def decode(spec: Fields, ref: ObjectRef, created_at: datetime) -> Schedule:

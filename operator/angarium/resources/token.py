@@ -5,6 +5,7 @@ from typing import Any
 
 from angarium.domain.credentials import SigningKeys
 from angarium.domain.declarations import Access, Declared, Token
+from angarium.domain.reasons import StateReason
 from angarium.domain.views import TokenView
 from angarium.resources import conditions
 from angarium.resources.conditions import Previous, Problem
@@ -13,8 +14,8 @@ from angarium.resources.times import format_time
 
 URL, TOKEN, CURRENT, NEXT = "QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"
 
-_READY = ("Ready", "The Secret holds a token that the API accepts.")
-_WAITING = Problem("Pending", "The Secret was not looked at yet.", retry=True)
+_READY = (StateReason.READY, "The Secret holds a token that the API accepts.")
+_WAITING = Problem(StateReason.PENDING, "The Secret was not looked at yet.", retry=True)
 
 
 def decode(spec: Fields, name: str) -> Token:

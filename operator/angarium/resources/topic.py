@@ -5,6 +5,7 @@ from typing import Any
 
 from angarium.domain.declarations import Declared, Topic, TopicMember
 from angarium.domain.destinations import check_url
+from angarium.domain.reasons import StateReason
 from angarium.domain.views import TopicView
 from angarium.resources import conditions
 from angarium.resources.conditions import Previous, Problem
@@ -12,7 +13,7 @@ from angarium.resources.fields import Fields
 
 MAX_MISSING = 100
 
-_EMPTY = ("Ready", "There is no member now: publishing to it answers 404, and a Schedule's slot fails.")
+_EMPTY = (StateReason.READY, "There is no member now: publishing to it answers 404, and a Schedule's slot fails.")
 
 
 def decode(spec: Fields) -> Topic:

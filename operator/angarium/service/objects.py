@@ -13,6 +13,7 @@ from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
 from angarium.domain.notices import CatalogChanged, Observer
 from angarium.domain.ports import Alarm, CatalogStore, Clock
+from angarium.domain.reasons import SpecReason
 
 SCHEDULE_ID_PREFIX = "scd_"
 
@@ -49,7 +50,7 @@ class Objects:
         Raises OwnedByResource, QuotaReached (only if it is new), StoreError, and what `change` raises.
         """
         now = self._clock.now()
-        edited = _Edit(Declared(ref, "", 0, "", now, Rejection("", "")), change)
+        edited = _Edit(Declared(ref, "", 0, "", now, Rejection(SpecReason.INVALID_SPEC, "")), change)
         after = await self._store.edit(ref, edited, now, self._most.get(ref.kind))
         if edited.changed:
             await self._tell(ref)

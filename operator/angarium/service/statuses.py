@@ -23,6 +23,7 @@ from angarium.domain.declarations import (
 )
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable
 from angarium.domain.ports import CatalogStore, Clock, HistoryStore, References
+from angarium.domain.reasons import ReferenceReason
 from angarium.domain.views import EndpointView, QueueView, ScheduleView, TopicView
 from angarium.resources.conditions import Problem
 from angarium.resources.manifest import View
@@ -115,7 +116,7 @@ class Statuses:
             # Its text may differ with every try, and a status is to stand still while nothing happens.
             kind = "ConfigMap" if source.config_map else "Secret"
             message = f"{kind} {source.ref.name!r} cannot be read just now; it is tried again"
-            return Problem("ReferenceUnavailable", message, retry=True)
+            return Problem(ReferenceReason.REFERENCE_UNAVAILABLE, message, retry=True)
         return None
 
     def _input(
@@ -155,11 +156,13 @@ def _problem(ref: ObjectRef, named: Declared | None) -> Problem | None:
     if ref.kind is Kind.QUEUE and (named is None or named.origin is Origin.API):
         # It is made with the first message; that this happened, and was not declared, changes nothing.
         where = "messages go into a queue of this name that the API owns, made with parallelism 1 if there is none"
-        return Problem("QueueNotFound", f"Queue {ref.name!r} does not exist: {where}")
+        return Problem(ReferenceReason.QUEUE_NOT_FOUND, f"Queue {ref.name!r} does not exist: {where}")
     if named is None:
         return _not_found(ref.kind, ref.name)
     if ref.kind is not Kind.ENDPOINT and isinstance(named.spec, Rejection):
-        return Problem(f"{ref.kind}NotAccepted", f"{ref.kind} {ref.name!r} is not accepted: see its conditions")
+        return Problem(
+            ReferenceReason(f"{ref.kind}NotAccepted"), f"{ref.kind} {ref.name!r} is not accepted: see its conditions"
+        )
     return None
 
 
@@ -168,7 +171,7 @@ def _waits(view: StoreView | None) -> bool:
 
 
 def _not_found(kind: Kind, name: str) -> Problem:
-    return Problem(f"{kind}NotFound", f"{kind} {name!r} does not exist")
+    return Problem(ReferenceReason(f"{kind}NotFound"), f"{kind} {name!r} does not exist")
 
 
 def _sources(declared: Declared) -> list[_Source]:

@@ -9,6 +9,7 @@ from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.fanout import lane_of
 from angarium.domain.instants import to_ms
 from angarium.domain.ports import Retention
+from angarium.domain.reasons import FailureReason
 from angarium.store import deduplication, flow_control
 from angarium.store.callbacks import Callbacks
 from angarium.store.endings import give_up, gone
@@ -62,7 +63,9 @@ def _fail_orphans_of(tx: Transaction, tombstone: Row, now: datetime, limit: int,
     destination = f"{namespace}/{lane_of(None, name)}"
     found = tx.rows(SQL["orphans"], namespace=namespace, endpoint=name, destination=destination, limit=limit)
     orphans = fitting(found, MOST_BYTES, "weight")
-    letters = give_up(tx, orphans, f"EndpointDeleted: Endpoint {name!r} was deleted and has not come back", now)
+    letters = give_up(
+        tx, orphans, f"{FailureReason.ENDPOINT_DELETED}: Endpoint {name!r} was deleted and has not come back", now
+    )
     callbacks = Callbacks(tx, terms, now)
     for row in tx.stream(SQL["telling"], json_array(letters)):
         callbacks.tell(Report(message_of(row), gone(row), row["retried"], None, letters[row["seq"]], attempted=False))

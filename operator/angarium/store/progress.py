@@ -8,12 +8,12 @@ from angarium.domain.declarations import Kind, ObjectRef, Schedule, Topic
 from angarium.domain.fanout import Member, members_of
 from angarium.domain.instants import from_ms, optional_time, to_ms
 from angarium.domain.messages import MessageState
+from angarium.domain.reasons import BlockReason
 from angarium.domain.slots import occurrence_after
 from angarium.domain.views import (
     AttemptView,
     Backlog,
     Block,
-    BlockReason,
     EndpointView,
     MemberView,
     QueueView,

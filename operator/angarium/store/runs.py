@@ -6,9 +6,10 @@ from datetime import datetime
 
 from angarium.domain.declarations import ConcurrencyPolicy, Schedule
 from angarium.domain.errors import NotFound
-from angarium.domain.firing import DueSchedule, DueSchedules, Fired, FiredRun, Firing, ScheduleState
+from angarium.domain.firing import DueSchedule, DueSchedules, Fired, FiredRun, Firing, RunProblem, ScheduleState
 from angarium.domain.instants import due_to_ms, from_ms, to_ms
 from angarium.domain.messages import Acceptance, LeaseGrant, Run, Trigger
+from angarium.domain.reasons import RunReason
 from angarium.domain.slots import CLOCK_TOLERANCE
 from angarium.store.cancellation import cancel_run
 from angarium.store.intake import Intake, Terms
@@ -102,17 +103,20 @@ class _Firing:
         self._tx.settle()
         return [row["seq"] for row in self._tx.rows(SQL["active"], self._declared.uid)]
 
-    def _start(self, run: Run) -> Acceptance | tuple[str, str]:
+    def _start(self, run: Run) -> Acceptance | RunProblem:
         """Store the run with its messages, or with (reason, text) of why there are none."""
         seq = self._insert(run)
         publication = self._firing.publication
-        problem = self._firing.problem or ("InternalError", "nothing was decided for this run")
+        problem = self._firing.problem or (RunReason.INTERNAL_ERROR, "nothing was decided for this run")
         if publication is not None:
             answer = self._intake.take(replace(publication, run=run), seq)
             if isinstance(answer, Acceptance):
                 self._tx.run(SQL["run_started"], len(answer.messages), seq)
                 return answer
-            problem = ("RefNotFound" if isinstance(answer, NotFound) else "LimitExceeded", str(answer))
+            problem = (
+                RunReason.REF_NOT_FOUND if isinstance(answer, NotFound) else RunReason.LIMIT_EXCEEDED,
+                str(answer),
+            )
         self._tx.run(SQL["run_failed"], *problem, seq)
         self._failed_ms = to_ms(self._firing.now)
         return problem

@@ -23,6 +23,7 @@ from angarium.domain.notices import (
     RunStarted,
     SlotsSkipped,
 )
+from angarium.domain.reasons import FailureReason, SkipReason
 from angarium.telemetry.families import Labels, counter, counters, histogram, histograms
 
 LAG_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600)
@@ -30,24 +31,24 @@ DURATION_BOUNDS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1,
 
 NONE, OTHER = "none", "other"
 STATUSES = {2: "2xx", 3: "3xx", 4: "4xx", 5: "5xx"}
-REASONS = {
-    "Timeout": "timeout",
-    "ConnectionRefused": "refused",
-    "ConnectionError": "connection",
-    "DnsError": "dns",
-    "TlsError": "tls",
-    "ProtocolError": "protocol",
-    "AddressNotAllowed": "forbidden_address",
-    "InvalidUrl": "invalid_request",
-    "InvalidHeader": "invalid_request",
-    "SecretNotFound": "missing_reference",
-    "ConfigMapNotFound": "missing_reference",
-    "InternalError": "internal",
+REASONS: dict[FailureReason | None, str] = {
+    FailureReason.TIMEOUT: "timeout",
+    FailureReason.CONNECTION_REFUSED: "refused",
+    FailureReason.CONNECTION_ERROR: "connection",
+    FailureReason.DNS_ERROR: "dns",
+    FailureReason.TLS_ERROR: "tls",
+    FailureReason.PROTOCOL_ERROR: "protocol",
+    FailureReason.ADDRESS_NOT_ALLOWED: "forbidden_address",
+    FailureReason.INVALID_URL: "invalid_request",
+    FailureReason.INVALID_HEADER: "invalid_request",
+    FailureReason.SECRET_NOT_FOUND: "missing_reference",
+    FailureReason.INTERNAL_ERROR: "internal",
+    None: OTHER,
 }
 """The `answer` of an attempt that got none, by its reason (`Attempt.reason`)."""
 
-ANSWERS = (*STATUSES.values(), *dict.fromkeys(REASONS.values()), OTHER)
-REASONS_TO_SKIP = ("missed", "forbidden")
+ANSWERS = (*STATUSES.values(), *dict.fromkeys(REASONS.values()))
+REASONS_TO_SKIP = tuple(reason.lower() for reason in SkipReason)
 
 
 class Traffic:

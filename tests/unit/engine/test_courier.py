@@ -24,6 +24,7 @@ from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SenderLost, SendError
 from angarium.domain.messages import Response
 from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.domain.reasons import FailureReason
 from angarium.engine.courier import carried
 from angarium.engine.courier_sender import CourierSender
 from angarium.engine.frames import Frames, Order, Report, Terms, frame
@@ -244,7 +245,7 @@ class TestFrames:
         assert "sig_1" not in repr(order) and "KEY" not in repr(order)
 
     def test_everything_of_a_report_arrives(self) -> None:
-        given = Report(3, 200, (("A", "é"),), b"\0\xff", "", "", "", 0.5)
+        given = Report(3, 200, (("A", "é"),), b"\0\xff", FailureReason.TIMEOUT, "late", "", 0.5)
         ((report,),) = Frames(Report).feed(frame([given]))
         assert report == given
 

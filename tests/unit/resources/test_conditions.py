@@ -79,13 +79,23 @@ def test_too_many_missing_names_are_counted() -> None:
 
 @pytest.mark.parametrize("status", ["True", "False"])
 def test_what_cannot_be_told_now_stays_as_it_was(status: str) -> None:
-    previous = [{**PENDING, "type": "ResolvedRefs", "status": status, "reason": "Old", "observedGeneration": 3}]
+    before = {"type": "ResolvedRefs", "status": status, "reason": "SecretNotFound", "observedGeneration": 3}
+    previous = [{**PENDING, **before}]
     resolved = conditions.judge(SOUND, 3, [UNREADABLE], previous)[2]
-    assert resolved == Condition("ResolvedRefs", status, "Old", "Waiting for the operator")
+    assert resolved == Condition("ResolvedRefs", status, "SecretNotFound", "Waiting for the operator")
+
+
+def test_a_reason_that_nobody_knows_is_not_kept() -> None:
+    """Another version, or another hand, wrote it."""
+    before = {"type": "ResolvedRefs", "status": "False", "reason": "Old", "observedGeneration": 3}
+    resolved = conditions.judge(SOUND, 3, [UNREADABLE], [{**PENDING, **before}])[2]
+    assert (resolved.status, resolved.reason) == ("Unknown", "ReferenceUnavailable")
 
 
 def test_what_was_said_of_an_older_spec_says_nothing_of_this_one() -> None:
-    previous = [{**PENDING, "type": "ResolvedRefs", "status": "True", "reason": "Old", "observedGeneration": 2}]
+    previous = [
+        {**PENDING, "type": "ResolvedRefs", "status": "True", "reason": "ResolvedRefs", "observedGeneration": 2}
+    ]
     assert conditions.judge(SOUND, 3, [UNREADABLE], previous)[2].status == "Unknown"
 
 
