@@ -97,7 +97,7 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
         await ensure_users(base.store)
         references = FileReferences()
         policy = AddressPolicy(allow=(*settings.allow_address, *LOOPBACK), allow_private=not settings.public_only)
-        plane = DeliveryPlane(base, references, policy)
+        plane = DeliveryPlane(base, references, policy, home=lambda ref: files.home(ref))
         catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
         with closing(Console(sys.stdout)) as console:
             files = ManifestFiles(

@@ -13,7 +13,7 @@ from angarium.api.context import Context
 from angarium.api.options import OptionLimits
 from angarium.api.server import ApiServer
 from angarium.domain.addresses import AddressPolicy
-from angarium.domain.declarations import Kind
+from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import StoreError
 from angarium.domain.notices import Notice, Observer
 from angarium.domain.ports import Alarm, Clock, References, Retention, Sender, Store
@@ -71,8 +71,14 @@ class DeliveryPlane:
     """API, scheduler, dispatcher and janitor, on one event loop. `start` once, `run` until told to end, then `stop`."""
 
     def __init__(
-        self, base: Foundation, references: References, policy: AddressPolicy, sender: Sender | None = None
+        self,
+        base: Foundation,
+        references: References,
+        policy: AddressPolicy,
+        sender: Sender | None = None,
+        home: Callable[[ObjectRef], str] | None = None,
     ) -> None:
+        """`home`: which file declares an object, where files do (dev mode)."""
         settings, clock, store, observers = base.settings, base.clock, base.store, [base.audience]
         self._base = base
         self._owner = secrets.token_hex(8)
@@ -117,6 +123,7 @@ class DeliveryPlane:
             ),
             policy=policy,
             parallelism=settings.in_flight,
+            home=home,
         )
         self._api = ApiServer(context, ConnectionLimits(body=settings.max_body))
         self._supervisor = Supervisor(self._loops(janitor, admission), clock.monotonic)

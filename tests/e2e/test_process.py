@@ -275,6 +275,22 @@ def test_dev_mode_listens_on_both_loopbacks_and_prints_the_one_that_sdks_expect(
     assert f"http://127.0.0.1:{health_port}/metrics" in said
 
 
+def test_dev_mode_names_the_file_that_declares_an_object(tmp_path: Path) -> None:
+    """No kubectl command would change it."""
+    file = tmp_path / "queue.yaml"
+    file.write_text("apiVersion: angarium.dev/v1alpha1\nkind: Queue\nmetadata: {name: mail}\nspec: {parallelism: 4}\n")
+    with Angarium(tmp_path, command="dev", paths=("--ephemeral", str(file))) as angarium:
+        angarium.start()
+        with angarium.client(DEFAULT_USER.token) as client:
+            asked = [client.post("/v2/queues/mail/pause"), client.delete("/v2/queues/mail")]
+    assert [answer.status_code for answer in asked] == [409, 409]
+    told = "Queue 'mail' is declared by a resource in namespace 'default': change it there; "
+    assert [answer.json()["error"] for answer in asked] == [
+        f"{told}set spec.suspend to true in {file}",
+        f"{told}remove it from {file}",
+    ]
+
+
 def test_dev_mode_keeps_to_public_addresses_if_told_to(tmp_path: Path) -> None:
     with Angarium(tmp_path, command="dev", settings={"public-only": "true"}, paths=("--ephemeral",)) as angarium:
         angarium.start()

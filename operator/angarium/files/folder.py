@@ -74,6 +74,10 @@ class ManifestFiles:
         self._read = read
         return [str(finding) for finding in inventory.findings]
 
+    def home(self, ref: ObjectRef) -> str:
+        """Where an object is declared, for a person."""
+        return str(self._homes.get(ref) or "the file that declares it")
+
     async def run(self) -> None:
         """Until cancelled. A change is taken over when the files have rested for one poll: half-saved files are not.
 

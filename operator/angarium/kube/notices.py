@@ -19,6 +19,7 @@ from angarium.domain.notices import (
 )
 from angarium.domain.reasons import EventReason, SkipReason
 from angarium.kube.events import Told
+from angarium.resources.manifest import RUN_NOW
 
 
 def touched(notices: Iterable[Notice]) -> set[ObjectRef]:
@@ -75,29 +76,42 @@ def _event(notice: Notice) -> Told | None:
         case RunFailed(run, reason, error):
             return Told(run.schedule, reason, f"the run of {run.slot:%Y-%m-%dT%H:%M:%SZ} could not start: {error}")
         case SlotsSkipped(schedule, count, SkipReason.FORBIDDEN):
-            text = f"{count} slot(s) skipped: the previous run is still active (concurrencyPolicy Forbid)"
+            text = f"{_slots(count)} skipped for good: an earlier run is still active (concurrencyPolicy Forbid)"
             return Told(schedule, EventReason.SLOTS_FORBIDDEN, text, warning=False)
         case SlotsSkipped(schedule, count, _):
-            text = f"{count} slot(s) passed while nothing could fire and are not made up for (missedRunPolicy)"
+            text = (
+                f"{_slots(count)} passed while nothing could fire and will not run (missedRunPolicy, "
+                f"startingDeadlineSeconds); to run once now: kubectl -n {schedule.namespace} annotate "
+                f"--overwrite schedules.angarium.dev {schedule.name} {RUN_NOW}=<any new text>"
+            )
             return Told(schedule, EventReason.SLOTS_MISSED, text)
         case ClockReset(schedule, considered_until):
-            text = f"the clock is behind {considered_until:%Y-%m-%dT%H:%M:%SZ}, the last slot decided: starts anew"
+            text = (
+                f"the clock is far behind {considered_until:%Y-%m-%dT%H:%M:%SZ}, up to which slots were decided: "
+                "the Schedule starts anew from now; check the clock of the node"
+            )
             return Told(schedule, EventReason.CLOCK_RESET, text)
         case TakenOver(ref):
             text = f"replaces the {ref.kind} that had been made over the API; messages already accepted stay"
             return Told(ref, EventReason.TAKEN_OVER, text, warning=False)
         case PlaceFreed(queue, message_id):
-            text = f"the callbacks of message {message_id} have not ended in time: the queue goes on without them"
+            text = (
+                f"the callbacks of message {message_id} have not ended within --callback-hold: the queue goes on "
+                "without them; look for their destination in GET /v2/logs"
+            )
             return Told(queue, EventReason.PLACE_FREED, text)
     return None
 
 
+def _slots(count: int) -> str:
+    return f"{count} slot" if count == 1 else f"{count} slots"
+
+
 def _failure(outcome: Outcome) -> str:
-    attempt = outcome.attempt
+    attempt, message_id = outcome.attempt, outcome.leased.message.id
+    kept = f"it is in the DLQ: GET /v2/dlq?messageId={message_id}"
     if attempt is None:
-        return f"message {outcome.leased.message.id} was given up; it is in the DLQ"
+        return f"message {message_id} was given up; {kept}"
     got = f"HTTP {attempt.response.status}" if attempt.response else attempt.error
-    return (
-        f"message {outcome.leased.message.id} to {attempt.url} was given up after {attempt.number} attempt(s), "
-        f"the last got {got}; it is in the DLQ"
-    )
+    tries = "its only attempt" if attempt.number == 1 else f"{attempt.number} attempts"
+    return f"message {message_id} to {attempt.url} was given up after {tries}, the last got {got}; {kept}"

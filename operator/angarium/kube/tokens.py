@@ -33,6 +33,7 @@ LABEL = f"{GROUP}/token"
 MAX_LABEL = 63
 """Characters that a label's value may have; a Token's name may have 253."""
 RECHECK_S = 10.0
+_RIGHTS = "If a right is missing, compare deploy/rbac; it is tried again every 10 s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,22 +172,25 @@ class TokenSecrets:
         living = {declared.uid for declared in tokens}
         accepted = [(declared, declared.spec) for declared in tokens if isinstance(declared.spec, Token)]
         for declared, spec in accepted:
-            with self._refusals(declared.ref, ReferenceReason.SECRET_UNREADABLE):
+            refused = f"{spec.secret_name!r} cannot be read"
+            with self._refusals(declared.ref, ReferenceReason.SECRET_UNREADABLE, refused):
                 found.append(await self._find(declared, spec, living))
         keys = await self._keys_of(namespace, found, all_read=len(found) == len(accepted))
         for one in found:
-            with self._refusals(one.declared.ref, ReferenceReason.SECRET_NOT_WRITTEN):
+            refused = f"{one.token.secret_name!r} cannot be written"
+            with self._refusals(one.declared.ref, ReferenceReason.SECRET_NOT_WRITTEN, refused):
                 self._tell(one.declared.ref, await self._settle(one, keys))
 
     @contextmanager
-    def _refusals(self, ref: ObjectRef, reason: ReferenceReason) -> Iterator[None]:
+    def _refusals(self, ref: ObjectRef, reason: ReferenceReason, what: str) -> Iterator[None]:
         """What the API server refuses for one Token is that Token's problem, not its neighbours'."""
         try:
             yield
         except KubeError as error:
             if error.unreachable:
                 raise
-            self._tell(ref, (None, (Problem(reason, str(error)),)))
+            text = f"Secret {what} by the operator: {error}. {_RIGHTS}"
+            self._tell(ref, (None, (Problem(reason, text),)))
 
     def _tell(self, ref: ObjectRef, outcome: Outcome) -> None:
         if self._outcomes.get(ref) != outcome:

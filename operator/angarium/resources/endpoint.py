@@ -12,7 +12,7 @@ from angarium.resources import attempts, conditions, flow_control, options
 from angarium.resources.conditions import Condition, Previous, Problem
 from angarium.resources.fields import Fields
 
-_SUSPENDED = (StateReason.SUSPENDED, "Suspended: messages wait, and nothing fails meanwhile.")
+_SUSPENDED = (StateReason.SUSPENDED, "Suspended by spec.suspend: messages wait, and nothing fails meanwhile.")
 
 
 def decode(spec: Fields) -> Endpoint:

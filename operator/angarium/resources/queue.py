@@ -13,7 +13,7 @@ from angarium.resources.times import format_time_ms
 
 MAX_PARALLELISM = 1000
 
-_SUSPENDED = (StateReason.SUSPENDED, "Suspended: messages wait, and those already on their way go on.")
+_SUSPENDED = (StateReason.SUSPENDED, "Suspended by spec.suspend: messages wait, and those already on their way go on.")
 
 
 def decode(spec: Fields) -> Queue:

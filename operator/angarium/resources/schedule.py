@@ -27,8 +27,8 @@ DEFAULT_HISTORY = 10
 MAX_WHEN = 384
 
 _LONGEST_DEADLINE_S = 366 * 86_400
-_SUSPENDED = (StateReason.SUSPENDED, "Suspended: slots pass without a run.")
-_COMPLETED = (StateReason.COMPLETED, "There is no slot left.")
+_SUSPENDED = (StateReason.SUSPENDED, "Suspended by spec.suspend: slots pass without a run, and are not made up for.")
+_COMPLETED = (StateReason.COMPLETED, "No slot is left: spec.at, or the last slot up to spec.endTime, has passed.")
 
 
 def decode(spec: Fields, ref: ObjectRef, created_at: datetime) -> Schedule:

@@ -15,7 +15,8 @@ from angarium.resources.times import format_time
 URL, TOKEN, CURRENT, NEXT = "QSTASH_URL", "QSTASH_TOKEN", "QSTASH_CURRENT_SIGNING_KEY", "QSTASH_NEXT_SIGNING_KEY"
 
 _READY = (StateReason.READY, "The Secret holds a token that the API accepts.")
-_WAITING = Problem(StateReason.PENDING, "The Secret was not looked at yet.", retry=True)
+_NOT_SEEN = "The Secret was not looked at yet; if this stays, the operator cannot reach the API server."
+_WAITING = Problem(StateReason.PENDING, _NOT_SEEN, retry=True)
 
 
 def decode(spec: Fields, name: str) -> Token:

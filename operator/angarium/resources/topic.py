@@ -13,7 +13,8 @@ from angarium.resources.fields import Fields
 
 MAX_MISSING = 100
 
-_EMPTY = (StateReason.READY, "There is no member now: publishing to it answers 404, and a Schedule's slot fails.")
+_NOBODY = "Accepted, but it has no member now: publishing to it answers 404, and a Schedule's slot fails."
+_EMPTY = (StateReason.READY, _NOBODY)
 
 
 def decode(spec: Fields) -> Topic:

@@ -30,6 +30,8 @@ from angarium.resources.manifest import View
 
 READS_AT_ONCE = 8
 
+UNREADABLE = "is the API server away, or may the operator not read it? It is tried again every 15 s"
+
 StoreView = EndpointView | TopicView | ScheduleView | QueueView
 """What the store knows of an object's progress."""
 
@@ -115,7 +117,7 @@ class Statuses:
         except ReferenceUnavailable:
             # Its text may differ with every try, and a status is to stand still while nothing happens.
             kind = "ConfigMap" if source.config_map else "Secret"
-            message = f"{kind} {source.ref.name!r} cannot be read just now; it is tried again"
+            message = f"{kind} {source.ref.name!r} cannot be read just now: {UNREADABLE}"
             return Problem(ReferenceReason.REFERENCE_UNAVAILABLE, message, retry=True)
         return None
 
@@ -160,9 +162,8 @@ def _problem(ref: ObjectRef, named: Declared | None) -> Problem | None:
     if named is None:
         return _not_found(ref.kind, ref.name)
     if ref.kind is not Kind.ENDPOINT and isinstance(named.spec, Rejection):
-        return Problem(
-            ReferenceReason(f"{ref.kind}NotAccepted"), f"{ref.kind} {ref.name!r} is not accepted: see its conditions"
-        )
+        text = f"{ref.kind} {ref.name!r} is not accepted: correct its spec, its Accepted condition says what is wrong"
+        return Problem(ReferenceReason(f"{ref.kind}NotAccepted"), text)
     return None
 
 

@@ -83,7 +83,7 @@ def test_what_is_not_given_up_is_no_event(result: Result) -> None:
 def test_a_message_given_up_is_a_warning_at_its_schedule() -> None:
     (event,) = told([ended(Result.FAILED, attempt=attempt(Response(500)))])
     assert (event.ref, event.reason, event.warning) == (SCHEDULE, "DeliveryFailed", True)
-    for word in ("msg_1", "https://billing.test/in", "4 attempt(s)", "HTTP 500", "DLQ"):
+    for word in ("msg_1", "https://billing.test/in", "4 attempts", "HTTP 500", "/v2/dlq?messageId=msg_1"):
         assert word in event.message
 
 
@@ -106,7 +106,9 @@ def test_what_becomes_of_slots() -> None:
     assert [event.reason for event in events] == ["RefNotFound", "SlotsMissed", "SlotsForbidden", "ClockReset"]
     assert [event.warning for event in events] == [True, True, False, True]
     assert "2026-03-01T12:00:00Z" in events[0].message
-    assert events[1].message.startswith("7 slot(s)")
+    assert events[1].message.startswith("7 slots passed")
+    assert f"annotate --overwrite schedules.angarium.dev {SCHEDULE.name} angarium.dev/run-now=" in events[1].message
+    assert events[2].message.startswith("1 slot skipped")
 
 
 def test_what_was_taken_over_and_what_was_freed_is_told() -> None:

@@ -14,7 +14,7 @@ from angarium.domain.declarations import Declared, ObjectRef, Origin
 from angarium.domain.views import EndpointView, QueueView, ScheduleView, TopicView
 from angarium.resources import manifest
 from angarium.resources.conditions import Problem
-from angarium.service.statuses import Statuses, StatusInput
+from angarium.service.statuses import UNREADABLE, Statuses, StatusInput
 from angarium.store.sqlite import SqliteStore
 
 
@@ -266,7 +266,7 @@ async def test_an_outage_changes_no_condition(
     references.unavailable = True
     one = (await statuses.desired([declared.ref]))[declared.ref]
     assert one.problems == (
-        Problem("ReferenceUnavailable", "Secret 'auth' cannot be read just now; it is tried again", retry=True),
+        Problem("ReferenceUnavailable", f"Secret 'auth' cannot be read just now: {UNREADABLE}", retry=True),
     )
     assert one.recheck
     assert _status(one, before["conditions"]) == before

@@ -37,7 +37,7 @@ class QueueHandlers:
         body = queue_body(call.body)
         wanted = to_be(Queue(body.parallelism, body.paused))
         asked = {"parallelism": body.parallelism, "suspend": body.paused}
-        await change(self._context.objects, _ref(call, body.name), wanted, asked)
+        await change(self._context, _ref(call, body.name), wanted, asked)
         return Answer()
 
     async def queues(self, call: Call) -> Answer:
@@ -55,7 +55,7 @@ class QueueHandlers:
 
     async def delete(self, call: Call) -> Answer:
         """Delete it with the messages that it still holds; there may be no such queue."""
-        await change(self._context.objects, _named(call), gone, DELETE)
+        await change(self._context, _named(call), gone, DELETE)
         return Answer()
 
     async def pause(self, call: Call) -> Answer:
@@ -68,7 +68,7 @@ class QueueHandlers:
 
     async def _pause(self, call: Call, *, suspend: bool) -> Answer:
         ref = _named(call)
-        await change(self._context.objects, ref, paused(f"queue {ref.name!r}", suspend), {"suspend": suspend})
+        await change(self._context, ref, paused(f"queue {ref.name!r}", suspend), {"suspend": suspend})
         return Answer()
 
     async def _views(self, declared: Sequence[Declared]) -> list[Json]:

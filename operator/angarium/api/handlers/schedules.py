@@ -46,7 +46,7 @@ async def create(context: Context, call: Call, destination: Destination, options
         cron_text=options.cron,
         caller_ip=call.caller_ip,
     )
-    await change(context.objects, ref, to_be(spec), EDIT)
+    await change(context, ref, to_be(spec), EDIT)
     return Answer({"scheduleId": name})
 
 
@@ -92,7 +92,7 @@ class ScheduleHandlers:
 
     async def delete(self, call: Call) -> Answer:
         """Messages that were made stay; there may be no such Schedule."""
-        await change(self._context.objects, _named(call), gone, DELETE)
+        await change(self._context, _named(call), gone, DELETE)
         return Answer()
 
     async def pause(self, call: Call) -> Answer:
@@ -105,7 +105,7 @@ class ScheduleHandlers:
 
     async def _pause(self, call: Call, *, suspend: bool) -> Answer:
         ref = _named(call)
-        await change(self._context.objects, ref, paused(f"schedule {ref.name!r}", suspend), {"suspend": suspend})
+        await change(self._context, ref, paused(f"schedule {ref.name!r}", suspend), {"suspend": suspend})
         return Answer()
 
     async def _views(self, declared: Sequence[Declared]) -> list[Json]:

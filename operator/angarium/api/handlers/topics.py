@@ -47,27 +47,27 @@ class TopicHandlers:
 
     async def delete(self, call: Call) -> Answer:
         """Messages that were made stay; there may be no such group."""
-        await change(self._context.objects, _named(call), gone, DELETE)
+        await change(self._context, _named(call), gone, DELETE)
         return Answer()
 
     async def set_headers(self, call: Call) -> Answer:
         """Set the default publish headers, in place of those before."""
         ref = _named(call)
         headers = headers_body(call.body, self._context.limits)
-        await change(self._context.objects, ref, with_headers(ref.name, headers), EDIT)
+        await change(self._context, ref, with_headers(ref.name, headers), EDIT)
         return Answer()
 
     async def add(self, call: Call) -> Answer:
         """Add or update endpoints; the first ones make the group."""
         ref = _named(call)
         members = members_body(call.body, self._context.limits)
-        await change(self._context.objects, ref, with_members(members), EDIT)
+        await change(self._context, ref, with_members(members), EDIT)
         return Answer()
 
     async def remove(self, call: Call) -> Answer:
         """Remove endpoints, as far as the group has them; with the last one it is gone."""
         ref = _named(call)
-        await change(self._context.objects, ref, without_members(ref.name, member_keys_body(call.body)), EDIT)
+        await change(self._context, ref, without_members(ref.name, member_keys_body(call.body)), EDIT)
         return Answer()
 
     async def _views(self, declared: Sequence[Declared]) -> list[Json]:
