@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/cluster tests/e2e
 
-.PHONY: help run check lint test test-thorough mutants controlplane bench bench-operator lock clean
+.PHONY: help run check lint test test-thorough mutants docs controlplane bench bench-operator lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ test-thorough: lint controlplane  ## The long rounds: outages of minutes, many k
 
 mutants: $(VENV)/.test  ## Break the named rules of the API one by one: each must turn a test red (minutes)
 	@$(BIN)/python -m tests.mutants
+
+docs: $(VENV)/.test  ## Write the pages of docs/ that are made from the program (make check fails on a stale one)
+	@$(BIN)/python -m tools.docs
 
 bench: $(VENV)/.test  ## Measure speed and memory, docs/benchmarks.md (SCENARIO=sustained ROUNDS=3 SECONDS_EACH=8 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(MARKDOWN),--markdown)

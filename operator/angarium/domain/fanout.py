@@ -149,7 +149,9 @@ def _members(publication: Publication, catalog: Catalog) -> tuple[list[Member], 
         return [_declared(endpoint, None)], []
     topic = catalog.topic(destination.topic or "")
     if topic is None or not isinstance(topic.spec, Topic):
-        raise NotFound(f"Topic {destination.topic!r} does not exist in namespace {publication.namespace!r}")
+        what, where = f"Topic {destination.topic!r}", f"in namespace {publication.namespace!r}"
+        refused = f"{what} {where} is not accepted: its conditions say why"
+        raise NotFound(refused if topic else f"{what} does not exist {where}")
     members, missing = members_of(topic.spec, catalog)
     if not members:
         raise NotFound(f"Topic {destination.topic!r} in namespace {publication.namespace!r} has no member")

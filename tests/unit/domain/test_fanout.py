@@ -177,7 +177,7 @@ def test_members_that_cannot_be_called_now_get_their_message() -> None:
         (Destination(topic="orders"), (), "Topic 'orders' does not exist"),
         (Destination(topic="orders"), (topic("orders"),), "has no member"),
         (Destination(topic="orders"), (topic("orders", "gone"),), "has no member"),
-        (Destination(topic="orders"), (replace(topic("orders"), spec=Rejection("X", "y")),), "does not exist"),
+        (Destination(topic="orders"), (replace(topic("orders"), spec=Rejection("X", "y")),), "is not accepted"),
         (Destination(topic="billing"), (endpoint("billing"),), "Topic 'billing' does not exist"),
     ],
 )
