@@ -94,7 +94,7 @@ def test_skip_goes_on_with_the_next_slot(stage: Stage, runs: dict[str, list[Obje
     assert stage.status("Schedule", "skip")["skippedSlots"] == gap // SECOND - 1
     (event,) = stage.events("Schedule", "skip", "SlotsMissed")
     assert event["type"] == "Warning"
-    assert event["message"].startswith(f"{gap // SECOND - 1} slot(s)")
+    assert event["message"].startswith(f"{gap // SECOND - 1} slots passed")
 
 
 def test_run_latest_makes_up_for_the_newest(stage: Stage, runs: dict[str, list[Object]]) -> None:

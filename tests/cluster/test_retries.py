@@ -118,7 +118,7 @@ def test_a_failure_is_an_event(stage: Stage) -> None:
     message = stage.message("retry-exhausted", "Failed")
     (event,) = stage.events("Schedule", "retry-exhausted", "DeliveryFailed")
     assert event["type"] == "Warning"
-    for words in (message["messageId"], stage.receiver.url("/retry-exhausted"), "3 attempt(s)", "HTTP 503", "DLQ"):
+    for words in (message["messageId"], stage.receiver.url("/retry-exhausted"), "3 attempts", "HTTP 503", "DLQ"):
         assert words in event["message"]
     assert stage.event_reasons("Schedule", "retry-heals") == []
 

@@ -41,6 +41,7 @@ class ApiProxy:
         self._refusal: Refusal | None = None
         self.refused = 0
         """Requests that were answered with a refusal so far."""
+        self._only = ""
         self._silent = False
         self._watches: list[Watch] = []
         self._runner: web.AppRunner | None = None
@@ -71,10 +72,11 @@ class ApiProxy:
         """Connections are refused and the open ones cut, as when the API server's machine is gone."""
         self._run(self._switch(listening=False))
 
-    def answer_503(self) -> None:
-        """Every request gets a 503 with a Status body; open watches are cut."""
-        self._run(self._switch(listening=True, refusal=UNAVAILABLE))
-        self.cut_watches()
+    def answer_503(self, only: str = "") -> None:
+        """Every request gets a 503 with a Status body, and open watches are cut; or those with `only` in their path."""
+        self._run(self._switch(listening=True, refusal=UNAVAILABLE, only=only))
+        if not only:
+            self.cut_watches()
 
     def answer_401(self) -> None:
         """Every request is told that its token is no longer good; open watches are cut."""
@@ -112,8 +114,10 @@ class ApiProxy:
         await self._runner.cleanup()
         await self._session.close()
 
-    async def _switch(self, *, listening: bool, refusal: "Refusal | None" = None, silent: bool = False) -> None:
-        self._refusal, self._silent = refusal, silent
+    async def _switch(
+        self, *, listening: bool, refusal: "Refusal | None" = None, silent: bool = False, only: str = ""
+    ) -> None:
+        self._refusal, self._silent, self._only = refusal, silent, only
         assert self._runner is not None
         if listening and self._site is None:
             self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -138,7 +142,7 @@ class ApiProxy:
         return len(watches)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self._refusal is not None:
+        if self._refusal is not None and self._only in request.path:
             self.refused += 1
             return self._refusal.answer()
         assert self._session is not None

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -49,6 +50,7 @@ class Text:
     about: tuple[str, ...] = ()
 
 
+@cache
 def texts() -> dict[str, dict[str, Text]]:
     """By the name of the reason's class, then by reason."""
     written = yaml.safe_load(TEXTS.read_text())

@@ -50,8 +50,13 @@ _REASONS = {
 
 
 def reason_of(field: str) -> SpecReason:
-    """The reason of the `Accepted` condition for a refusal of this field: stable, by the innermost name known here."""
+    """The reason of the `Accepted` condition for a refusal of this field: stable, by the innermost name known here.
+
+    What `redact` has inside is named after what it hides.
+    """
     names = _BRACKETS.sub("", field).split(".")
+    if "redact" in names:
+        return SpecReason.INVALID_REDACTION
     return next((_REASONS[name] for name in reversed(names) if name in _REASONS), SpecReason.INVALID_SPEC)
 
 

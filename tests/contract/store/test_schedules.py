@@ -26,6 +26,7 @@ from angarium.domain.declarations import ConcurrencyPolicy, Declared, Destinatio
 from angarium.domain.firing import DueSchedule, Fired
 from angarium.domain.messages import LogState, MessageState, Trigger
 from angarium.domain.ports import Store
+from angarium.domain.reasons import RunReason
 from angarium.domain.views import HistoryFilter, ScheduleView
 
 MINUTE = timedelta(minutes=1)
@@ -232,11 +233,17 @@ class TestFire:
 
     async def test_a_problem_is_a_failed_run(self, store: Store) -> None:
         found = await begun(store, schedule())
-        problem = ("ConfigMapNotFound", "ConfigMap 'report' does not exist")
+        problem = (RunReason.REF_NOT_FOUND, "ConfigMap 'report' does not exist")
         fired = await fire(store, found, START, publication=None, problem=problem)
         assert fired.runs[0].problem == problem
         view = (await store.schedule_views([schedule().ref]))[schedule().ref]
         assert (view.runs[0].reason, view.runs[0].error) == problem
+
+    async def test_a_decision_without_anything_to_send_is_a_failed_run(self, store: Store) -> None:
+        """It would be a defect of the scheduler; the slot is used up, and somebody is told."""
+        found = await begun(store, schedule())
+        fired = await fire(store, found, START, publication=None, problem=None)
+        assert fired.runs[0].problem is not None and fired.runs[0].problem[0] == "InternalError"
 
 
 class TestViews:

@@ -502,9 +502,9 @@ def reported(**callback: Any) -> dict[str, Any]:
         ("Schedule", reported(retry={"delay": "sleep(1)"}), "InvalidRetryDelay", "spec.callback.retry.delay"),
         ("Schedule", reported(**header(name="content-type", value="a/b")), "InvalidHeader", "always application/json"),
         ("Schedule", {"failureCallback": {"topicRef": {"name": "a"}}}, "InvalidCallback", "spec.failureCallback: has"),
-        ("Schedule", {"redact": {"headers": ["X A"]}}, "InvalidHeader", "spec.redact.headers: 'X A' is not an HTTP"),
-        ("Schedule", {"redact": {"headers": ["X"] * 33}}, "InvalidHeader", "at most 32"),
-        ("Schedule", {"redact": {"body": 1}}, "InvalidBody", "spec.redact.body: is 1; write true or false"),
+        ("Schedule", {"redact": {"headers": ["X A"]}}, "InvalidRedaction", "spec.redact.headers: 'X A' is not an HTTP"),
+        ("Schedule", {"redact": {"headers": ["X"] * 33}}, "InvalidRedaction", "at most 32"),
+        ("Schedule", {"redact": {"body": 1}}, "InvalidRedaction", "spec.redact.body: is 1; write true or false"),
         (
             "Queue",
             {"parallelism": 0},

@@ -25,6 +25,11 @@ def test_the_refusals_of_a_kind_are_those_of_its_fields(kind: Kind) -> None:
     assert set(VOCABULARIES[kind].refused) == fields
 
 
+@pytest.mark.parametrize("field", ["spec.redact", "spec.redact.headers", "spec.redact.headers[0]", "spec.redact.body"])
+def test_what_is_wrong_with_a_redaction_is_no_wrong_header(field: str) -> None:
+    assert reason_of(field) == SpecReason.INVALID_REDACTION
+
+
 def test_every_reason_of_a_condition_is_possible_for_some_kind() -> None:
     said = {reason for kind in Kind for _, _, reason in possible(kind)}
     assert {*StateReason, *SpecReason, *ReferenceReason} <= said
