@@ -123,7 +123,7 @@ _SOUND: dict[Kind, dict[str, Any]] = {
     Kind.QUEUE: {},
     Kind.TOKEN: {},
 }
-_BAD_PORT = f"{HERE}:99999/"
+_BAD_PORT = "http://billing.test:99999/"
 
 SOUND = [
     ready(Kind.ENDPOINT, StateReason.READY, {}),

@@ -33,6 +33,11 @@ _KINDS: tuple[tuple[type[Exception], FailureReason, str], ...] = (
     (Exception, FailureReason.CONNECTION_ERROR, "the connection to {where} broke"),
 )
 
+_IN_WORDS = {
+    "WRONG_VERSION_NUMBER": "it does not speak TLS there, so that http:// may be meant",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "it asks for a client certificate: tls.clientCertificateSecretRef",
+}
+
 
 def translated(error: Exception, where: str, limit_s: float) -> SendError:
     """The SendError for this exception. `where` is host and port, `limit_s` the request's timeout in seconds."""
@@ -53,10 +58,12 @@ def _tls_problem(error: BaseException) -> str | None:
         verification = getattr(cause, "verify_message", None)
         if verification:
             return f"the certificate was not accepted: {verification}"
-    for cause in chain:
-        if isinstance(cause, ssl.SSLError | ssl.CertificateError | aiohttp.ClientSSLError):
-            return getattr(cause, "reason", None) or type(cause).__name__
-    return None
+    concerned = [one for one in chain if isinstance(one, ssl.SSLError | ssl.CertificateError | aiohttp.ClientSSLError)]
+    if not concerned:
+        return None
+    # aiohttp's error comes first, and only that of ssl, which caused it, knows the reason.
+    reason = next((str(found) for one in concerned if (found := getattr(one, "reason", None))), "")
+    return f"{_IN_WORDS[reason]} ({reason})" if reason in _IN_WORDS else reason or type(concerned[0]).__name__
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

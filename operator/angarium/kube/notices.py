@@ -113,5 +113,5 @@ def _failure(outcome: Outcome) -> str:
     if attempt is None:
         return f"message {message_id} was given up; {kept}"
     got = f"HTTP {attempt.response.status}" if attempt.response else attempt.error
-    tries = "its only attempt" if attempt.number == 1 else f"{attempt.number} attempts"
-    return f"message {message_id} to {attempt.url} was given up after {tries}, the last got {got}; {kept}"
+    tries = "1 attempt, which got" if attempt.number == 1 else f"{attempt.number} attempts, the last of which got"
+    return f"message {message_id} to {attempt.url} was given up after {tries} {got}; {kept}"

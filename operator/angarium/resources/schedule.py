@@ -98,8 +98,8 @@ def _labels(spec: Fields) -> tuple[str, ...]:
     labels = spec.texts("labels")
     if len(labels) > MAX_LABELS:
         raise spec.refuse("labels", f"has {len(labels)} labels; at most {MAX_LABELS} are allowed")
-    for label in labels:
-        check_opaque(label, spec.at("labels"))
+    for place, label in enumerate(labels):
+        check_opaque(label, f"{spec.at('labels')}[{place}]")
     return labels
 
 

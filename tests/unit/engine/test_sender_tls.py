@@ -105,6 +105,13 @@ async def test_a_server_that_asks_in_vain_for_a_certificate_is_a_tls_error(sende
     assert caught.value.reason == "TlsError" and "CERTIFICATE_REQUIRED" in str(caught.value)
 
 
+async def test_a_port_without_tls_is_told_in_words(sender: AiohttpSender) -> None:
+    """The most frequent mistake: https:// in the URL of a plain HTTP server."""
+    with Receiver() as plain:
+        text = await failure(sender, plain, None)
+    assert "does not speak TLS there" in text and "WRONG_VERSION_NUMBER" in text
+
+
 def _refuse(listening: socket.socket) -> None:
     connection, _ = listening.accept()
     context = serving(client_certificate=True)

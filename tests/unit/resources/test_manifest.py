@@ -460,7 +460,7 @@ def reported(**callback: Any) -> dict[str, Any]:
         ("Schedule", to(url="http://x", topicRef={"name": "a"}), "InvalidSpec", "url and topicRef"),
         ("Schedule", to(url="x"), "InvalidURL", "spec.destination.url: "),
         ("Schedule", to(topicRef={"name": ""}), "InvalidSpec", "spec.destination.topicRef.name: is empty"),
-        ("Schedule", {"labels": ["a", ""]}, "InvalidLabel", "spec.labels: is empty"),
+        ("Schedule", {"labels": ["a", ""]}, "InvalidLabel", "spec.labels[1]: is empty"),
         ("Schedule", {"labels": [1]}, "InvalidLabel", "spec.labels[0]: is 1"),
         ("Schedule", {"labels": ["x"] * 101}, "InvalidLabel", "at most 100"),
         ("Schedule", {"contentType": ""}, "InvalidContentType", "spec.contentType: "),
