@@ -9,6 +9,8 @@ from tests.support.receiver import Received
 from tests.support.stage import STATUS_S, Stage
 from tests.support.staging import silent, staged
 
+from angarium.domain.reasons import BlockReason
+
 
 def enqueue(stage: Stage, queue: str, path: str, *bodies: str, **options: str) -> list[str]:
     """Messages to the receiver's path, in this order; their ids. `options` are headers without `Upstash-`."""
@@ -116,6 +118,7 @@ def test_more_places_let_those_behind_pass(stage: Stage) -> None:
 
 def test_what_it_waits_for_is_told_and_taken_back(stage: Stage) -> None:
     """A retry, a suspended Endpoint, limits, callbacks, a delay: all at once, because statuses are not in a hurry."""
+    told: set[BlockReason] = set()
     for name in ("on-retry", "on-endpoint", "on-limits", "on-callback", "on-delay"):
         stage.apply("Queue", name, {})
         stage.ready(("Queue", name))
@@ -129,11 +132,16 @@ def test_what_it_waits_for_is_told_and_taken_back(stage: Stage) -> None:
     (calling,) = enqueue(stage, "on-callback", "/called-back", "1", **stuck)
     (delayed,) = enqueue(stage, "on-delay", "/delayed", "1", Delay="1h")
 
-    assert blocked(stage, "on-retry", "Retry")["messageId"] == retrying
-    assert blocked(stage, "on-endpoint", "EndpointSuspended")["messageId"] == resting
-    assert blocked(stage, "on-limits", "FlowControl")["messageId"] == limited
-    assert blocked(stage, "on-callback", "Callback")["messageId"] == calling
-    assert blocked(stage, "on-delay", "Delay")["messageId"] == delayed
+    for name, reason, message in (
+        ("on-retry", BlockReason.RETRY, retrying),
+        ("on-endpoint", BlockReason.ENDPOINT_SUSPENDED, resting),
+        ("on-limits", BlockReason.FLOW_CONTROL, limited),
+        ("on-callback", BlockReason.CALLBACK, calling),
+        ("on-delay", BlockReason.DELAY, delayed),
+    ):
+        assert blocked(stage, name, reason)["messageId"] == message
+        told.add(reason)
+    assert told == set(BlockReason), "each reason that there is"
     row = stage.control_plane.kubectl("get", "agq", "on-retry", "-n", stage.namespace, "--no-headers").stdout.split()
     assert row[:3] == ["on-retry", "1", "false"]
     assert row[4:7] == ["Retry", "True", "Ready"]
