@@ -24,7 +24,7 @@ from angarium.domain.reasons import (
     StateReason,
 )
 from angarium.resources.vocabulary import possible
-from angarium.telemetry.traffic import NONE, REASONS, STATUSES
+from angarium.telemetry.traffic import REASONS, STATUSES
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "troubleshooting.md"
@@ -97,7 +97,7 @@ def _by_kind(reasons: type[StrEnum]) -> str:
 def _failures() -> str:
     said, status = texts()[FailureReason.__name__], texts()["StatusReason"][STATUS_REASON]
     rows = [
-        (f"`{reason}`", f"`{REASONS.get(reason, NONE)}`", said[reason].means, said[reason].do)
+        (f"`{reason}`", f"`{REASONS[reason]}`" if reason in REASONS else "–", said[reason].means, said[reason].do)
         for reason in FailureReason
     ]
     answers = ", ".join(f"`{answer}`" for answer in STATUSES.values())
