@@ -24,7 +24,7 @@ from angarium.domain.reasons import (
     StateReason,
 )
 from angarium.resources.vocabulary import possible
-from angarium.telemetry.traffic import REASONS, STATUSES
+from angarium.telemetry.traffic import OTHER, REASONS, STATUSES
 
 HERE = Path(__file__).parent
 PAGE = HERE.parents[1] / "docs" / "troubleshooting.md"
@@ -100,7 +100,7 @@ def _failures() -> str:
         (f"`{reason}`", f"`{REASONS[reason]}`" if reason in REASONS else "–", said[reason].means, said[reason].do)
         for reason in FailureReason
     ]
-    answers = ", ".join(f"`{answer}`" for answer in STATUSES.values())
+    answers = ", ".join(f"`{answer}`" for answer in (*STATUSES.values(), OTHER) if answer != STATUSES[2])
     rows.append((f"`HTTP…`, such as `{STATUS_REASON}`", answers, status.means, status.do))
     return _table(("Reason", "`answer`", "It means", "What to do"), rows)
 

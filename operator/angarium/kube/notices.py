@@ -97,7 +97,7 @@ def _event(notice: Notice) -> Told | None:
         case PlaceFreed(queue, message_id):
             text = (
                 f"the callbacks of message {message_id} have not ended within --callback-hold: the queue goes on "
-                "without them; look for their destination in GET /v2/logs"
+                f"without them; GET /v2/messages/{message_id} names the callback, GET /v2/logs?url=… says why it fails"
             )
             return Told(queue, EventReason.PLACE_FREED, text)
     return None
