@@ -187,28 +187,6 @@ def test_diff_is_clean_after_apply(control_plane: ControlPlane, namespace: str) 
     assert control_plane.kubectl("diff", "-n", namespace, *APPLY).stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("field", "words"),
-    [
-        ("agep.spec.headers.valueFrom.secretKeyRef.key", "for example header"),
-        ("agt.spec.selector.matchLabels", "Labels that an Endpoint must all have"),
-        ("ags.spec.destination.topicRef", "A Topic of this namespace"),
-        ("agep.spec.flowControl.period", "Length of the window in which rate is counted"),
-        ("ags.spec.flowControl.key", "default a key of this Schedule's own"),
-        ("ags.spec.queueRef", "each taking one place until it and its callbacks have ended"),
-        ("ags.spec.callback", "Where each attempt is reported to"),
-        ("ags.spec.failureCallback.endpointRef", "An Endpoint of this namespace"),
-        ("ags.spec.redact.headers", "* hides all of them"),
-        ("agq.spec.parallelism", "How many places there are"),
-        ("agq.status.blockedBy.reason", "Callback the end of its callbacks"),
-        ("ags.status.recentRuns.members.recentAttempts.durationMilliseconds", "in milliseconds"),
-        ("agtok.spec.secretName", "-qstash appended"),
-    ],
-)
-def test_explain(control_plane: ControlPlane, field: str, words: str) -> None:
-    assert words in " ".join(control_plane.kubectl("explain", field).stdout.split())
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """One line of `kubectl get` for an object with this status; a star stands for some age."""
