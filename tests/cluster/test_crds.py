@@ -251,13 +251,6 @@ def cells_under(heading: str, row: str) -> list[str]:
     return [row[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
 
 
-def test_the_category_lists_all_kinds(control_plane: ControlPlane, namespace: str) -> None:
-    control_plane.kubectl("apply", "-n", namespace, *APPLY)
-    names = control_plane.kubectl("get", "angarium", "-n", namespace, "-o", "name").stdout.split()
-    kinds = {name.partition("/")[0] for name in names}
-    assert kinds == {f"{kind}.angarium.dev" for kind in ("endpoint", "topic", "schedule", "queue", "token")}
-
-
 def test_kubectl_shows_our_messages(control_plane: ControlPlane, namespace: str) -> None:
     """What a person reads who applies a bad manifest."""
     manifest = """
