@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/cluster tests/e2e
 
-.PHONY: help run check lint test test-thorough mutants controlplane bench bench-operator lock clean
+.PHONY: help run check lint test test-thorough mutants docs controlplane bench bench-operator lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -34,6 +34,9 @@ lint: $(VENV)/.test
 
 check: lint  ## The quick tier: style, types, import rules, unit and contract tests (a minute)
 	@$(BIN)/pytest -q -n auto --dist loadfile $(QUICK)
+
+docs: $(VENV)/.test  ## Write the pages of docs/ that are made from code and schemas
+	@$(BIN)/python -m tools.docs
 
 controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py

@@ -28,7 +28,6 @@ FIRST_KINDS = {"Endpoint", "Topic", "Schedule", "Token"}
         (QUICKSTART, FIRST_KINDS),
         (QUICKSTART / "cluster", FIRST_KINDS),
         (EXAMPLES / "queues", {"Endpoint", "Queue", "Schedule"}),
-        (EXAMPLES / "reference", FIRST_KINDS | {"Queue"}),
     ],
 )
 def test_manifests_are_sound(folder: Path, expected: set[str]) -> None:
