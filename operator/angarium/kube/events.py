@@ -122,9 +122,7 @@ class Events:
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            series = await self._next()
-            await self._pace.wait()
-            await self._write(series)
+            await self._write(await self._next())
 
     async def _next(self) -> _Series:
         """What has no Event yet goes first; then what was repeated, once that is due."""
@@ -143,6 +141,7 @@ class Events:
         """Events are best effort: one that cannot be written is logged, not kept, and the next one begins anew."""
         count = 0
         try:
+            await self._pace.wait()
             count = await self._send(series)
         except KubeError as error:
             logger.warning("an Event cannot be written: %s", error, extra={"action": "event.write"})
