@@ -47,6 +47,16 @@ def await_reconciled(stage: Stage, path: Path) -> None:
         wait_for(lambda document=document: reconciled(document), within=STATUS_S, describe=what)  # type: ignore[misc]
 
 
+def await_no_difference(stage: Stage, *where: str) -> None:
+    """At the first or second look: a Schedule may fire between the two requests of kubectl, and its status differs."""
+
+    def differences() -> tuple[int, str]:
+        done = stage.control_plane.kubectl("diff", *where, "-n", stage.namespace, check=False)
+        return done.returncode, done.stdout + done.stderr
+
+    wait_for(differences, lambda found: found == (0, ""), within=5, describe="kubectl diff is silent")
+
+
 def test_every_example_is_among_those_that_are_applied() -> None:
     applied = {file for name in EXAMPLES for file in ([example(name)] if example(name).is_file() else files(name))}
     declaring = {
@@ -84,12 +94,12 @@ def test_nothing_differs_once_the_operator_has_written(stage: Stage, name: str, 
     where = ("-f", str(file))
     kubectl(stage, "apply", *where)
     await_reconciled(stage, file)
-    assert kubectl(stage, "diff", *where) == ""
+    await_no_difference(stage, *where)
     again = kubectl(stage, "apply", *where).splitlines()
     assert all(line.endswith(" unchanged") for line in again if ".angarium.dev/" in line), again
     kubectl(stage, "apply", "--server-side", *where)
     await_reconciled(stage, file)
-    assert kubectl(stage, "diff", "--server-side", *where) == ""
+    await_no_difference(stage, "--server-side", *where)
     kubectl(stage, "delete", *where, "--wait=false")
 
 
