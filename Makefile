@@ -35,7 +35,7 @@ lint: $(VENV)/.test
 check: lint  ## The quick tier: style, types, import rules, unit and contract tests (a minute)
 	@$(BIN)/pytest -q -n auto --dist loadfile $(QUICK)
 
-controlplane: $(VENV)/.test  ## Build the Kubernetes control plane that the cluster tests use (minutes, then cached)
+controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
 test: check controlplane  ## Everything: what has to pass before a change lands

@@ -19,10 +19,20 @@ from tools.controlplane import build
 @pytest.fixture(scope="session")
 def assets() -> Path:
     """The folder with the control plane's programs. CI has run `make controlplane`; elsewhere it is built here."""
-    found = build.locate()
+    return programs_of(build.CONTROL_PLANE)
+
+
+@pytest.fixture(scope="session")
+def kstatus() -> Path:
+    """The program that says what tools that wait for objects make of them."""
+    return programs_of(build.KSTATUS) / "kstatus"
+
+
+def programs_of(module: build.Module) -> Path:
+    found = build.locate(module)
     if found is None and os.environ.get("CI") == "true":
-        pytest.fail("there is no test control plane: run `make controlplane` before the cluster tests")
-    return found or build.build()
+        pytest.fail(f"there is no {module.title}: run `make controlplane` before the cluster tests")
+    return found or build.build(module)
 
 
 @pytest.fixture(scope="session")

@@ -187,28 +187,6 @@ def test_diff_is_clean_after_apply(control_plane: ControlPlane, namespace: str) 
     assert control_plane.kubectl("diff", "-n", namespace, *APPLY).stdout == ""
 
 
-@pytest.mark.parametrize(
-    ("field", "words"),
-    [
-        ("agep.spec.headers.valueFrom.secretKeyRef.key", "for example header"),
-        ("agt.spec.selector.matchLabels", "Labels that an Endpoint must all have"),
-        ("ags.spec.destination.topicRef", "A Topic of this namespace"),
-        ("agep.spec.flowControl.period", "Length of the window in which rate is counted"),
-        ("ags.spec.flowControl.key", "default a key of this Schedule's own"),
-        ("ags.spec.queueRef", "each taking one place until it and its callbacks have ended"),
-        ("ags.spec.callback", "Where each attempt is reported to"),
-        ("ags.spec.failureCallback.endpointRef", "An Endpoint of this namespace"),
-        ("ags.spec.redact.headers", "* hides all of them"),
-        ("agq.spec.parallelism", "How many places there are"),
-        ("agq.status.blockedBy.reason", "Callback the end of its callbacks"),
-        ("ags.status.recentRuns.members.recentAttempts.durationMilliseconds", "in milliseconds"),
-        ("agtok.spec.secretName", "-qstash appended"),
-    ],
-)
-def test_explain(control_plane: ControlPlane, field: str, words: str) -> None:
-    assert words in " ".join(control_plane.kubectl("explain", field).stdout.split())
-
-
 @dataclass(frozen=True, slots=True)
 class Table:
     """One line of `kubectl get` for an object with this status; a star stands for some age."""
@@ -271,13 +249,6 @@ def test_columns(control_plane: ControlPlane, namespace: str, table: Table) -> N
 def cells_under(heading: str, row: str) -> list[str]:
     starts = [found.start() for found in re.finditer(r"\S+", heading)]
     return [row[start:end].strip() for start, end in zip(starts, [*starts[1:], None], strict=True)]
-
-
-def test_the_category_lists_all_kinds(control_plane: ControlPlane, namespace: str) -> None:
-    control_plane.kubectl("apply", "-n", namespace, *APPLY)
-    names = control_plane.kubectl("get", "angarium", "-n", namespace, "-o", "name").stdout.split()
-    kinds = {name.partition("/")[0] for name in names}
-    assert kinds == {f"{kind}.angarium.dev" for kind in ("endpoint", "topic", "schedule", "queue", "token")}
 
 
 def test_kubectl_shows_our_messages(control_plane: ControlPlane, namespace: str) -> None:

@@ -6,8 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support import tables
 from tests.support.cluster import ROOT, Object, wait_for
 from tests.support.stage import STATUS_S, Stage, instants, statuses
+from tests.support.tables import Table
 
 EXAMPLE = ROOT / "examples" / "quickstart" / "cluster"
 PLACEHOLDER = "http://receiver.default.svc:8080"
@@ -28,13 +30,8 @@ def kubectl(stage: Stage, *args: str) -> str:
     return stage.control_plane.kubectl(*args, "-n", stage.namespace).stdout
 
 
-def table(stage: Stage, kind: str, *args: str) -> dict[str, dict[str, str]]:
-    """What `kubectl get` prints: cells by heading, by name."""
-    heading, *lines = kubectl(stage, "get", kind, *args).splitlines()
-    starts = [(found.start(), found[0]) for found in re.finditer(r"\S+( \S+)*", heading)]
-    ends = [start for start, _ in starts[1:]] + [None]
-    rows = [{name: line[start:end].strip() for (start, name), end in zip(starts, ends, strict=True)} for line in lines]
-    return {row["NAME"]: row for row in rows}
+def table(stage: Stage, kind: str) -> Table:
+    return tables.table(kubectl(stage, "get", kind))
 
 
 def described(stage: Stage, kind: str, name: str) -> str:

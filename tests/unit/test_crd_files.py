@@ -1,42 +1,16 @@
 """The CRD files keep the house rules for schemas: all is described and bounded, and the kinds agree with each other."""
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import celpy
 import pytest
-import yaml
+from tests.support.crds import PLURALS as KINDS
+from tests.support.crds import Schema, crd, schema_of, walk
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
-KINDS = ("endpoints", "topics", "schedules", "queues", "tokens")
 CEL_FUNCTIONS = {"has", "size", "matches", "startsWith", "contains", "all", "exists", "filter", "map", "timestamp"}
 INHERITED = ("method", "headers", "timeout", "retry", "flowControl")
 CALLBACKS = ("callback", "failureCallback")
-
-Schema = dict[str, Any]
-
-
-def crd(plural: str) -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((CRDS / f"{plural}.yaml").read_text())
-    return document
-
-
-def schema_of(plural: str) -> Schema:
-    schema: Schema = crd(plural)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    return schema
-
-
-def walk(schema: Schema, path: str) -> Iterator[tuple[str, Schema]]:
-    yield path, schema
-    for name, inner in schema.get("properties", {}).items():
-        yield from walk(inner, f"{path}.{name}")
-    if "items" in schema:
-        yield from walk(schema["items"], f"{path}[]")
-    if "additionalProperties" in schema:
-        yield from walk(schema["additionalProperties"], f"{path}.*")
-
 
 NODES = [node for plural in KINDS for node in walk(schema_of(plural), plural)]
 OUTSIDE = re.compile(r"\.(apiVersion|kind)$")
@@ -63,15 +37,57 @@ def is_plain_text(path: str) -> bool:
     return path.endswith("[]")
 
 
+FIELDS = [(path, schema) for path, schema in NODES if path.count(".") and not path.endswith(("[]", ".*"))]
+IN_SPEC = [(path, schema) for path, schema in FIELDS if ".spec." in path]
+SHOWN_BY_EXPLAIN = 4
+"""So many values of an enum are printed by `kubectl explain`; the rest is left out."""
+
+
+def test_descriptions_are_one_sentence() -> None:
+    """That begins with a capital and ends with a full stop."""
+    others = [path for path, schema in FIELDS if not re.fullmatch(r"[A-Z](?:[^.]|\.(?! |$))*\.", schema["description"])]
+    assert others == []
+
+
 def test_fields_of_a_spec_tell_default_and_example() -> None:
-    leaves = [
-        (path, schema["description"])
-        for path, schema in NODES
-        if ".spec." in path and "properties" not in schema and not path.endswith(("[]", ".*"))
-    ]
-    assert len(leaves) > 40
-    assert [path for path, text in leaves if not re.search(r"default|required", text)] == []
-    assert [path for path, text in leaves if "for example" not in text and not path.endswith("suspend")] == []
+    assert len(IN_SPEC) > 80
+    assert [path for path, schema in IN_SPEC if not re.search(r"default|required", schema["description"])] == []
+    assert [path for path, schema in IN_SPEC if "for example" not in schema["description"]] == []
+
+
+def test_descriptions_tell_the_default_of_the_schema() -> None:
+    given = [(path, schema) for path, schema in IN_SPEC if "default" in schema]
+    assert len(given) > 5
+    for path, schema in given:
+        default = schema["default"]
+        shown = str(default).lower() if isinstance(default, bool) else default
+        assert f"default {shown}" in schema["description"], path
+
+
+def test_descriptions_tell_units_and_bounds() -> None:
+    for path, schema in FIELDS:
+        text, name = schema["description"], path.rpartition(".")[2]
+        if name.endswith("Seconds") or name == "delay":
+            assert "seconds" in text, path
+        if any("(d|h|m|s)" in rule["rule"] for rule in schema.get("x-kubernetes-validations", ())):
+            assert re.search(r"in units d, h, m, s\b", text), path
+        if ".spec." in path and "maximum" in schema:
+            assert f"{schema['minimum']} to {schema['maximum']}" in text, path
+        if ".spec." in path and "maxItems" in schema:
+            assert f"at most {schema['maxItems']}" in text, path
+
+
+def test_descriptions_name_what_explain_leaves_out() -> None:
+    for path, schema in FIELDS:
+        if len(schema.get("enum", ())) > SHOWN_BY_EXPLAIN:
+            assert all(value in schema["description"] for value in schema["enum"]), path
+
+
+@pytest.mark.parametrize("plural", KINDS)
+def test_columns_are_described(plural: str) -> None:
+    columns = crd(plural)["spec"]["versions"][0]["additionalPrinterColumns"]
+    silent = [one["name"] for one in columns if not re.fullmatch(r"[A-Z].*[^.]\.", one.get("description", ""))]
+    assert silent == ["Age"], "which explains itself"
 
 
 def test_everything_is_bounded() -> None:

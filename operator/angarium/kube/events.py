@@ -1,9 +1,15 @@
-"""Kubernetes Events for what a person should notice: one per object and reason in 5 minutes, repeats are counted."""
+"""Kubernetes Events for what a person should notice: one per object and reason in 5 minutes, with a count.
+
+The first occurrence is written at once, how often it was repeated within 10 s. Series are kept in memory only: after a
+restart the next occurrence begins a new Event.
+"""
 
 import asyncio
+import itertools
 import logging
 import uuid
-from collections.abc import Callable
+from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,6 +25,7 @@ from angarium.resources.times import format_time
 logger = logging.getLogger(__name__)
 
 WINDOW_S = 300.0
+COUNT_EVERY_S = 10.0
 PER_S = 10
 MOST_WAITING = 1000
 MESSAGE_LENGTH = 1024
@@ -37,15 +44,27 @@ class Told:
 
 @dataclass(slots=True)
 class _Series:
-    """An Event that stands in the cluster, and what has come on top since it was last written."""
+    """What happened to an object for one reason within a window, and the Event that tells of it.
 
-    path: str
-    since: float
+    `count` and `last` are what happened, `written` is the count that stands in the cluster; `since` is when the first
+    one happened that is not in it. `uid` (of the object) and `name` (of the Event) are empty until it is created.
+    """
+
+    told: Told
+    ends: float
     first: datetime
     last: datetime
-    message: str
+    since: datetime
     count: int = 1
-    written: int = 1
+    written: int = 0
+    due: float = 0.0
+    uid: str = ""
+    name: str = ""
+
+    def begin(self, uid: str) -> None:
+        """For an object that has no Event yet: also one that was deleted and made again within the window."""
+        self.uid, self.name = uid, f"{self.told.ref.name[:200]}.{uuid.uuid4().hex[:16]}"
+        self.count, self.written, self.first = self.count - self.written, 0, self.since
 
 
 class Events:
@@ -57,16 +76,29 @@ class Events:
         self._clock = clock
         self._loop = loop
         self._series: dict[tuple[ObjectRef, str], _Series] = {}
-        self._waiting: asyncio.Queue[Told] = asyncio.Queue(MOST_WAITING)
+        self._new: deque[_Series] = deque()
+        self._repeated: deque[_Series] = deque()
+        self._woken = asyncio.Event()
         self._pace = Pace(PER_S, clock)
 
     def tell(self, told: Told) -> None:
         self._loop.call_soon_threadsafe(self._tell, told)
 
     def _tell(self, told: Told) -> None:
-        try:
-            self._waiting.put_nowait(told)
-        except asyncio.QueueFull:
+        now, instant = self._clock.monotonic(), self._clock.now()
+        self._forget_ended(now)
+        series = self._series.get((told.ref, told.reason))
+        if series is not None:
+            waits = series.count > series.written  # to be written, or is being written
+            series.count, series.last, series.told = series.count + 1, instant, told
+            if not waits:
+                self._count_later(series)
+        elif len(self._new) < MOST_WAITING:
+            series = _Series(told, now + WINDOW_S, instant, instant, instant)
+            self._series[told.ref, told.reason] = series
+            self._new.append(series)
+            self._woken.set()
+        else:
             logger.warning(
                 "an Event is dropped, too many wait: %s %s",
                 told.ref,
@@ -74,81 +106,93 @@ class Events:
                 extra={"action": "event.drop", "about": told.ref},
             )
 
+    def _forget_ended(self, now: float) -> None:
+        """They stand in the order in which they end. What is still to be counted stands among the repeated ones."""
+        for key, series in list(itertools.takewhile(lambda item: item[1].ends <= now, self._series.items())):
+            self._forget(key, series)
+
+    def _forget(self, key: tuple[ObjectRef, str], series: _Series) -> None:
+        if self._series.get(key) is series:
+            del self._series[key]
+
+    def _count_later(self, series: _Series) -> None:
+        series.since, series.due = series.last, self._clock.monotonic() + COUNT_EVERY_S
+        self._repeated.append(series)
+        self._woken.set()
+
     async def run(self) -> None:
         """Until cancelled."""
         while True:
-            try:
-                async with asyncio.timeout(self._until_window_ends()):
-                    told = await self._waiting.get()
-            except TimeoutError:
-                await self._end_windows()
-            else:
-                await self._write_new(told)
+            await self._write(await self._next())
 
-    def _until_window_ends(self) -> float | None:
-        ends = min((series.since + WINDOW_S for series in self._series.values()), default=None)
-        return None if ends is None else max(0.0, ends - self._clock.monotonic())
+    async def _next(self) -> _Series:
+        """What has no Event yet goes first; then what was repeated, once that is due."""
+        while True:
+            if self._new:
+                return self._new.popleft()
+            delay = self._repeated[0].due - self._clock.monotonic() if self._repeated else None
+            if delay is not None and delay <= 0:
+                return self._repeated.popleft()
+            self._woken.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._woken.wait()
 
-    async def _write_new(self, told: Told) -> None:
-        now = self._clock.now()
-        series = self._series.get((told.ref, told.reason))
-        if series is not None:
-            series.count, series.last, series.message = series.count + 1, now, told.message
-            return
-        declared = await self._store.declared(told.ref)
-        if declared is None:
-            return
-        name = f"{told.ref.name[:200]}.{uuid.uuid4().hex[:16]}"
-        path = core_path(told.ref.namespace, "events", name)
-        created = await self._write(lambda: self._create(told, declared.uid, name, now))
-        if created:
-            self._series[told.ref, told.reason] = _Series(path, self._clock.monotonic(), now, now, told.message)
-
-    async def _create(self, told: Told, uid: str, name: str, now: datetime) -> None:
-        event = {
-            "apiVersion": "v1",
-            "kind": "Event",
-            "metadata": {"name": name, "namespace": told.ref.namespace},
-            "involvedObject": {
-                "apiVersion": API_VERSION,
-                "kind": told.ref.kind.value,
-                "namespace": told.ref.namespace,
-                "name": told.ref.name,
-                "uid": uid,
-            },
-            "reason": told.reason,
-            "message": told.message[:MESSAGE_LENGTH],
-            "type": "Warning" if told.warning else "Normal",
-            "firstTimestamp": format_time(now),
-            "lastTimestamp": format_time(now),
-            "count": 1,
-            "source": {"component": COMPONENT},
-            "reportingComponent": COMPONENT,
-            "reportingInstance": "",
-        }
-        await self._client.create(core_path(told.ref.namespace, "events"), event)
-
-    async def _end_windows(self) -> None:
-        now = self._clock.monotonic()
-        for key in [key for key, series in self._series.items() if series.since + WINDOW_S <= now]:
-            series = self._series.pop(key)
-            if series.count > series.written:
-                await self._write(lambda series=series: self._count(series))  # type: ignore[misc]
-
-    async def _count(self, series: _Series) -> None:
-        patch = {
-            "count": series.count,
-            "lastTimestamp": format_time(series.last),
-            "message": series.message[:MESSAGE_LENGTH],
-        }
-        await self._client.patch(series.path, patch, MERGE_PATCH)
-
-    async def _write(self, write: Callable[[], Any]) -> bool:
-        """Events are best effort: one that cannot be written is logged, not kept."""
-        await self._pace.wait()
+    async def _write(self, series: _Series) -> None:
+        """Events are best effort: one that cannot be written is logged, not kept, and the next one begins anew."""
+        count = 0
         try:
-            await write()
+            await self._pace.wait()
+            count = await self._send(series)
         except KubeError as error:
             logger.warning("an Event cannot be written: %s", error, extra={"action": "event.write"})
-            return False
-        return True
+        finally:
+            if not count:
+                self._forget((series.told.ref, series.told.reason), series)
+        series.written = count
+        if 0 < count < series.count:
+            self._count_later(series)
+
+    async def _send(self, series: _Series) -> int:
+        """The count that was written; 0 if the object is gone."""
+        ref = series.told.ref
+        declared = await self._store.declared(ref)
+        if declared is None:
+            return 0
+        if series.uid == declared.uid:
+            count, path = series.count, core_path(ref.namespace, "events", series.name)
+            await self._client.patch(path, _change(series), MERGE_PATCH)
+        else:
+            series.begin(declared.uid)
+            count = series.count
+            await self._client.create(core_path(ref.namespace, "events"), _event(series))
+        return count
+
+
+def _event(series: _Series) -> dict[str, Any]:
+    ref = series.told.ref
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": series.name, "namespace": ref.namespace},
+        "involvedObject": {
+            "apiVersion": API_VERSION,
+            "kind": ref.kind.value,
+            "namespace": ref.namespace,
+            "name": ref.name,
+            "uid": series.uid,
+        },
+        "reason": series.told.reason,
+        "type": "Warning" if series.told.warning else "Normal",
+        "firstTimestamp": format_time(series.first),
+        **_change(series),
+        "source": {"component": COMPONENT},
+        "reportingComponent": COMPONENT,
+        "reportingInstance": "",
+    }
+
+
+def _change(series: _Series) -> dict[str, Any]:
+    """What every further occurrence changes."""
+    message = series.told.message[:MESSAGE_LENGTH]
+    return {"count": series.count, "lastTimestamp": format_time(series.last), "message": message}
