@@ -1,8 +1,11 @@
-"""Kubernetes Events for what a person should notice: one per object and reason in 5 minutes, repeats are counted."""
+"""Kubernetes Events for what a person should notice: one per object and reason in 5 minutes, repeats are counted.
+
+The 5 minutes are the clock's, so a program that is killed and started again goes on with the Event that stands.
+"""
 
 import asyncio
+import hashlib
 import logging
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 WINDOW_S = 300.0
 PER_S = 10
+CONFLICT = 409
 MOST_WAITING = 1000
 MESSAGE_LENGTH = 1024
 COMPONENT = "angarium"
@@ -34,13 +38,27 @@ class Told:
     warning: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The 5 minutes in which an object gets one Event of a reason: `name` is theirs alone, `left_s` until they end."""
+
+    name: str
+    left_s: float
+
+
+def window_of(uid: str, reason: str, now: datetime) -> Window:
+    """Each object and reason has windows of its own, so that they do not all end at the same instant."""
+    phase = int.from_bytes(_short_digest(f"{uid} {reason}")) % int(WINDOW_S)
+    number, gone_s = divmod(now.timestamp() + phase, WINDOW_S)
+    return Window(_short_digest(f"{uid} {reason} {number:.0f}").hex(), WINDOW_S - gone_s)
+
+
 @dataclass(slots=True)
 class _Series:
     """An Event that stands in the cluster, and what has come on top since it was last written."""
 
     path: str
-    since: float
-    first: datetime
+    until: float
     last: datetime
     message: str
     count: int = 1
@@ -85,7 +103,7 @@ class Events:
                 await self._write_new(told)
 
     def _until_window_ends(self) -> float | None:
-        ends = min((series.since + WINDOW_S for series in self._series.values()), default=None)
+        ends = min((series.until for series in self._series.values()), default=None)
         return None if ends is None else max(0.0, ends - self._clock.monotonic())
 
     async def _write_new(self, told: Told) -> None:
@@ -97,11 +115,24 @@ class Events:
         declared = await self._store.declared(told.ref)
         if declared is None:
             return
-        name = f"{told.ref.name[:200]}.{uuid.uuid4().hex[:16]}"
-        path = core_path(told.ref.namespace, "events", name)
-        created = await self._write(lambda: self._create(told, declared.uid, name, now))
-        if created:
-            self._series[told.ref, told.reason] = _Series(path, self._clock.monotonic(), now, now, told.message)
+        window = window_of(declared.uid, told.reason, now)
+        name = f"{told.ref.name[:200]}.{window.name}"
+        series = _Series(
+            core_path(told.ref.namespace, "events", name), self._clock.monotonic() + window.left_s, now, told.message
+        )
+        if await self._write(lambda: self._begin(told, declared.uid, name, series)):
+            self._series[told.ref, told.reason] = series
+
+    async def _begin(self, told: Told, uid: str, name: str, series: _Series) -> None:
+        """Create the Event, or go on with the one that an earlier process has left."""
+        try:
+            await self._create(told, uid, name, series.last)
+        except KubeError as error:
+            if error.status != CONFLICT:
+                raise
+            standing = await self._client.patch(series.path, {}, MERGE_PATCH)  # to read it takes a right of its own
+            series.count = int(standing.get("count") or 1) + 1
+            await self._count(series)
 
     async def _create(self, told: Told, uid: str, name: str, now: datetime) -> None:
         event = {
@@ -129,7 +160,7 @@ class Events:
 
     async def _end_windows(self) -> None:
         now = self._clock.monotonic()
-        for key in [key for key, series in self._series.items() if series.since + WINDOW_S <= now]:
+        for key in [key for key, series in self._series.items() if series.until <= now]:
             series = self._series.pop(key)
             if series.count > series.written:
                 await self._write(lambda series=series: self._count(series))  # type: ignore[misc]
@@ -141,6 +172,7 @@ class Events:
             "message": series.message[:MESSAGE_LENGTH],
         }
         await self._client.patch(series.path, patch, MERGE_PATCH)
+        series.written = series.count
 
     async def _write(self, write: Callable[[], Any]) -> bool:
         """Events are best effort: one that cannot be written is logged, not kept."""
@@ -151,3 +183,7 @@ class Events:
             logger.warning("an Event cannot be written: %s", error, extra={"action": "event.write"})
             return False
         return True
+
+
+def _short_digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()

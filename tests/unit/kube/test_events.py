@@ -11,7 +11,7 @@ from tests.support.stores import endpoint
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.kube.client import MERGE_PATCH, KubeError
-from angarium.kube.events import MOST_WAITING, PER_S, WINDOW_S, Events, Told
+from angarium.kube.events import MOST_WAITING, PER_S, WINDOW_S, Events, Told, window_of
 
 BILLING = endpoint("billing").ref
 AUDIT = endpoint("audit").ref
@@ -33,21 +33,27 @@ class Cluster:
         assert path == "/api/v1/namespaces/shop/events"
         if self.refusals:
             raise self.refusals.pop(0)
+        if any(body["metadata"]["name"] == event["metadata"]["name"] for event in self.created):
+            raise KubeError(409, "exists already")
         self.created.append(body)
         return body
 
     async def patch(self, path: str, body: dict[str, Any], content_type: str) -> dict[str, Any]:
         assert content_type == MERGE_PATCH
-        self.patched.append((path.rsplit("/", 1)[1], body))
-        return body
+        name = path.rsplit("/", 1)[1]
+        (event,) = (event for event in self.created if event["metadata"]["name"] == name)
+        if body:
+            self.patched.append((name, body))
+        event |= body
+        return event
 
     def reasons(self) -> list[tuple[str, str]]:
         return [(event["involvedObject"]["name"], event["reason"]) for event in self.created]
 
 
 @asynccontextmanager
-async def telling(cluster: Cluster) -> AsyncIterator[Events]:
-    events = Events(cluster, cluster, LoopClock(), asyncio.get_running_loop())  # type: ignore[arg-type]
+async def telling(cluster: Cluster, clock: LoopClock | None = None) -> AsyncIterator[Events]:
+    events = Events(cluster, cluster, clock or LoopClock(), asyncio.get_running_loop())  # type: ignore[arg-type]
     running = asyncio.create_task(events.run())
     try:
         yield events
@@ -79,26 +85,54 @@ async def test_an_event_names_object_reason_and_time() -> None:
     assert second["type"] == "Normal"
 
 
+def until_the_next_window(clock: LoopClock) -> float:
+    """Seconds until one has begun."""
+    return window_of(endpoint("billing").uid, "DeliveryFailed", clock.now()).left_s + 0.5
+
+
 @pytest.mark.looptime
 async def test_repeats_are_counted_once_when_the_window_ends() -> None:
     cluster = Cluster("billing", "audit")
     async with telling(cluster) as events:
+        await asyncio.sleep(until_the_next_window(LoopClock()))
         for number in range(1, 31):
             events.tell(failed(number))
             await asyncio.sleep(5)
-        events.tell(failed(ref=AUDIT))
         await asyncio.sleep(WINDOW_S - 30 * 5 - 1)
-        assert cluster.reasons() == [("billing", "DeliveryFailed"), ("audit", "DeliveryFailed")]
+        assert cluster.reasons() == [("billing", "DeliveryFailed")]
+        first = dict(cluster.created[0])
         assert cluster.patched == []
         await asyncio.sleep(2)
         ((name, change),) = cluster.patched
-        assert name == cluster.created[0]["metadata"]["name"]
+        assert name == first["metadata"]["name"]
         assert (change["count"], change["message"]) == (30, "message 30 was given up")
-        assert change["lastTimestamp"] > cluster.created[0]["lastTimestamp"]
+        assert change["lastTimestamp"] > first["firstTimestamp"]
         events.tell(failed(31))
+        events.tell(failed(ref=AUDIT))
         await asyncio.sleep(2 * WINDOW_S)
-    assert len(cluster.created) == 3, "a new window is a new Event"
+    assert len(cluster.created) == 3, "a new window is a new Event, and so is another object"
     assert len(cluster.patched) == 1, "what happened once needs no count"
+
+
+@pytest.mark.looptime
+async def test_a_restart_goes_on_with_the_event_that_stands() -> None:
+    """However often the program is killed, an object has one Event of a reason in five minutes."""
+    cluster = Cluster("billing")
+    clock = LoopClock()
+    await asyncio.sleep(until_the_next_window(clock))
+    for number in range(1, 6):
+        async with telling(cluster, clock) as events:
+            events.tell(failed(number))
+            await asyncio.sleep(20)
+    (event,) = cluster.created
+    assert (event["count"], event["message"]) == (5, "message 5 was given up")
+    assert event["lastTimestamp"] > event["firstTimestamp"]
+    async with telling(cluster, clock) as events:
+        events.tell(failed(6))
+        events.tell(failed(7))
+        await asyncio.sleep(WINDOW_S - 99)
+    assert event["count"] == 7
+    assert len(cluster.created) == 1
 
 
 @pytest.mark.looptime
