@@ -38,7 +38,6 @@ class Ordeal:
         self.runs_of_messages: dict[str, tuple[str, str]] = {}
         self.ready_at: dict[str, datetime] = {}
         self.began = time.time()
-        self.starts = 0
         self._processes: list[Process] = []
 
     def run(self, count: int, first: int = 0) -> None:
@@ -79,7 +78,6 @@ class Ordeal:
 
     def _start(self) -> None:
         self.stage.angarium.start()
-        self.starts += 1
         for uid in self.edits.deleted:
             self.ready_at.setdefault(uid, datetime.now(UTC))
 
@@ -130,6 +128,7 @@ class Ordeal:
             *verdict.of_deletions(found, self.ready_at),
             *verdict.of_tokens(self.stage, self.edits.tokens),
             *verdict.of_events(self.stage, time.time() - self.began),
+            *verdict.of_log(self.program.log.read_text(errors="replace")),
         ]
         assert not faults, "\n".join(faults)
 

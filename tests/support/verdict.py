@@ -116,6 +116,14 @@ def of_events(stage: Stage, took_s: float) -> Iterator[str]:
             yield f"{name} has {count} Events {reason} after {took_s:.0f} s"
 
 
+def of_log(text: str) -> Iterator[str]:
+    """Nothing went wrong but what the kills did; and nothing was put off, for the API server was always there."""
+    for line in text.splitlines():
+        failed = '"level": "error"' in line and "the courier loop failed" not in line
+        if failed or "not connected" in line:
+            yield line
+
+
 def unsettled(stage: Stage, found: Ledger) -> list[str]:
     """What is still under way, or was not seen yet."""
     left = [f"{message.id} is {message.state}" for message in found.under_way()]
