@@ -22,8 +22,8 @@ class Edits:
     def any(self, chance: random.Random) -> None:
         """One change of the many."""
         chance.choice([
-            self.new_once, self.new_fleeting, self.new_secret, self.new_body, self.new_text, self.new_headers,
-            self.new_places, self.new_timing, self.new_suspend, self.new_token_or_none,
+            self.new_once, self.new_secret, self.new_body, self.new_text, self.new_headers, self.new_places,
+            self.new_timing, self.new_suspend, self.new_token_or_none,
         ])()  # fmt: skip
 
     def new_once(self) -> None:

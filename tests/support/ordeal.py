@@ -55,12 +55,16 @@ class Ordeal:
     def _round(self, kill: Kill, chance: random.Random) -> None:
         self.edits.new_value()
         self.edits.any(chance)
+        if chance.random() < 0.6:
+            self.edits.new_fleeting()
         self._processes = tree(self.program.pid)
         kill(self, chance)
         if not self.program.running or kill.__name__ != "the_courier_alone":
             self.buried()
             self._look(ledger.read_left(self.stage.angarium.database))
             self.edits.any(chance)
+            if chance.random() < 0.6:
+                self.edits.no_fleeting()
             late = chance.random() < 0.5
             if not late:
                 self.proxy.release()

@@ -34,11 +34,4 @@ RESTARTS = (
         "timeout=0",
         (_REFERENCES,),
     ),
-    Mutant(
-        "an operator that has ended is not waited for",
-        "kube/references.py",
-        "        if not self._started.done():\n            self._started.set_result(None)\n",
-        "",
-        (_REFERENCES,),
-    ),
 )
