@@ -226,6 +226,24 @@ async def test_an_async_wait_lets_others_work() -> None:
     assert await eventually(lambda: next(turns), within=5) == "done"
 
 
+def test_what_the_proxy_holds_comes_through_after_its_sender_has_gone(
+    control_plane: ControlPlane, namespace: str, api_proxy: ApiProxy
+) -> None:
+    """And nothing else is held."""
+    held = api_proxy.hold(lambda method, path: method == "POST" and path.endswith("/configmaps"))
+    path = path_of("ConfigMap", namespace=namespace)
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late"}}
+    with client_of(api_proxy, control_plane.admin_token) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            client.post(path, json=config_map, timeout=1)
+        assert held.caught.is_set()
+        assert client.get(path).json()["items"] == []
+    api_proxy.release()
+    assert find(control_plane, "ConfigMap", "late", namespace) is not None
+    with client_of(api_proxy, control_plane.admin_token) as client:
+        assert client.post(path, json=config_map).status_code == 409
+
+
 def test_the_proxy_passes_requests_with_the_callers_rights(
     control_plane: ControlPlane, namespace: str, api_proxy: ApiProxy
 ) -> None:

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import ssl
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ class ApiProxy:
     """Runs in a thread of its own; every method may be called from any other thread and returns when it is in effect.
 
     Starts passing everything. `refuse()`, `answer_503()`, `answer_401()` and `silence_watches()` last until
-    `pass_through()`.
+    `pass_through()`, a `hold()` until `release()`.
     """
 
     def __init__(self, upstream: str, ca_file: Path) -> None:
@@ -43,6 +43,8 @@ class ApiProxy:
         """Requests that were answered with a refusal so far."""
         self._only = ""
         self._silent = False
+        self._hold: Hold | None = None
+        self._late: set[asyncio.Task[web.Response]] = set()
         self._watches: list[Watch] = []
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -91,6 +93,17 @@ class ApiProxy:
         """Drop the connection of every open watch; returns how many there were."""
         return self._run(self._cut())
 
+    def hold(self, concerns: Callable[[str, str], bool]) -> "Hold":
+        """Requests whose (method, path) this concerns are kept until `release()`, and reach the API server then, also
+        if whoever made them has gone meanwhile: as what is slow on its way does."""
+        hold = Hold(concerns)
+        self._run(self._replace_hold(hold))
+        return hold
+
+    def release(self) -> None:
+        """Returns when the API server has answered all that was held."""
+        self._run(self._replace_hold(None))
+
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
@@ -108,7 +121,14 @@ class ApiProxy:
         await self._runner.setup()
         await self._switch(listening=True)
 
+    async def _replace_hold(self, hold: "Hold | None") -> None:
+        old, self._hold = self._hold, hold
+        if old is not None:
+            old.over.set()
+            await asyncio.gather(*self._late, return_exceptions=True)
+
     async def _close(self) -> None:
+        await self._replace_hold(None)
         await self._cut()
         assert self._runner is not None and self._session is not None
         await self._runner.cleanup()
@@ -149,6 +169,11 @@ class ApiProxy:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in REPLACED}
         target = URL(self._upstream + request.raw_path, encoded=True)
         body = await request.read()
+        if self._hold is not None and self._hold.concerns(request.method, request.path):
+            late = asyncio.create_task(self._pass_late(self._hold, request.method, target, headers, body))
+            self._late.add(late)
+            late.add_done_callback(self._late.discard)
+            return await asyncio.shield(late)
         try:
             async with self._session.request(
                 request.method, target, headers=headers, data=body or None, allow_redirects=False
@@ -157,6 +182,16 @@ class ApiProxy:
         except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError):
             abort(request)  # what a client of the API server itself would see
             return web.Response(status=502)
+
+    async def _pass_late(
+        self, hold: "Hold", method: str, target: URL, headers: dict[str, str], body: bytes
+    ) -> web.Response:
+        hold.caught.set()
+        await hold.over.wait()
+        assert self._session is not None
+        async with self._session.request(method, target, headers=headers, data=body or None) as answer:
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in REPLACED}
+            return web.Response(status=answer.status, headers=kept, body=await answer.read())
 
     async def _pass_on(self, request: web.Request, answer: aiohttp.ClientResponse) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status, reason=answer.reason)
@@ -186,6 +221,15 @@ class ApiProxy:
         finally:
             self._watches.remove(watch)
             watch.ended.set()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Hold:
+    """`caught` is set, for any thread, once a request is held."""
+
+    concerns: Callable[[str, str], bool]
+    caught: threading.Event = field(default_factory=threading.Event)
+    over: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

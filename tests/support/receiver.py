@@ -10,6 +10,7 @@ import ssl
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Literal, Self
@@ -59,6 +60,7 @@ class Receiver:
 
     def __post_init__(self) -> None:
         self._answers: dict[str, deque[Answer]] = {}
+        self._judges: dict[str, Callable[[Received], Answer]] = {}
         self._changed = threading.Condition()
         self._transports: set[asyncio.WriteTransport] = set()
         self._in_flight = 0
@@ -70,6 +72,10 @@ class Receiver:
     def answer(self, path: str, *answers: Answer | int) -> None:
         """Answer requests for this path in this order (a number is a status); the last one repeats."""
         self._answers[path] = deque(a if isinstance(a, Answer) else Answer(a) for a in answers)
+
+    def judge(self, path: str, judge: Callable[[Received], Answer]) -> None:
+        """Answer each request for this path as its content deserves."""
+        self._judges[path] = judge
 
     def count(self, path: str | None = None) -> int:
         return len(self.received(path))
@@ -133,7 +139,7 @@ class Receiver:
         received = Received(request.method, request.raw_path, headers, body, time.time(), peer[1])
         with self._changed:
             self.requests.append(received)
-            answer = self._next(request.raw_path.partition("?")[0])
+            answer = self._next(received)
             self._in_flight += 1
             self.most_in_flight = max(self.most_in_flight, self._in_flight)
             self._changed.notify_all()
@@ -143,7 +149,10 @@ class Receiver:
             with self._changed:
                 self._in_flight -= 1
 
-    def _next(self, path: str) -> Answer:
+    def _next(self, received: Received) -> Answer:
+        path = received.target.partition("?")[0]
+        if path in self._judges:
+            return self._judges[path](received)
         queue = self._answers.get(path)
         if not queue:
             return self.default

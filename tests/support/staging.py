@@ -2,12 +2,12 @@
 
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support import rights
-from tests.support.angarium import Angarium
+from tests.support.angarium import ANGARIUM, Angarium
 from tests.support.cluster import wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.receiver import Receiver
@@ -22,9 +22,11 @@ def staged(
     *,
     token: str | None = None,
     server: str | None = None,
+    launch: Sequence[str | Path] = (ANGARIUM,),
     **settings: str,
 ) -> Iterator[Stage]:
-    """A stage whose instance is not started yet: `server` is what it takes for the API server, `token` what it shows.
+    """A stage whose instance is not started yet: `server` is what it takes for the API server, `token` what it shows,
+    `launch` what runs it, as for an Angarium.
 
     It watches `namespace`, unless `namespaces` among the settings says otherwise. Ended however the test left it.
     """
@@ -32,7 +34,7 @@ def staged(
     name = f"kubeconfig-{uuid.uuid4().hex[:6]}"
     kubeconfig = control_plane.write_kubeconfig(folder / name, token, server=server)
     given = {"namespaces": namespace} | {name.replace("_", "-"): value for name, value in settings.items()}
-    angarium = Angarium(folder, kubeconfig=kubeconfig, settings=given)
+    angarium = Angarium(folder, kubeconfig=kubeconfig, settings=given, launch=launch)
     with Receiver() as receiver, angarium:
         yield Stage(control_plane, namespace, angarium, receiver)
 

@@ -1,13 +1,13 @@
 """Kubernetes Events for what a person should notice: one per object and reason in 5 minutes, with a count.
 
-The first occurrence is written at once, how often it was repeated within 10 s. Series are kept in memory only: after a
-restart the next occurrence begins a new Event.
+The first occurrence is written at once, how often it was repeated within 10 s. Series are kept in memory only, but the
+name of an Event follows from object, reason and time: a program that was killed goes on with the one that stands.
 """
 
 import asyncio
+import hashlib
 import itertools
 import logging
-import uuid
 from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 WINDOW_S = 300.0
 COUNT_EVERY_S = 10.0
 PER_S = 10
+CONFLICT = 409
 MOST_WAITING = 1000
 MESSAGE_LENGTH = 1024
 COMPONENT = "angarium"
@@ -63,8 +64,8 @@ class _Series:
 
     def begin(self, uid: str) -> None:
         """For an object that has no Event yet: also one that was deleted and made again within the window."""
-        self.uid, self.name = uid, f"{self.told.ref.name[:200]}.{uuid.uuid4().hex[:16]}"
         self.count, self.written, self.first = self.count - self.written, 0, self.since
+        self.uid, self.name = uid, f"{self.told.ref.name[:200]}.{_mark(uid, self.told.reason, self.first)}"
 
 
 class Events:
@@ -164,9 +165,33 @@ class Events:
             await self._client.patch(path, _change(series), MERGE_PATCH)
         else:
             series.begin(declared.uid)
-            count = series.count
-            await self._client.create(core_path(ref.namespace, "events"), _event(series))
+            count = await self._begin(series)
         return count
+
+    async def _begin(self, series: _Series) -> int:
+        """Create the Event, or go on with the one that an earlier process has left. The count that was written."""
+        folder, count = core_path(series.told.ref.namespace, "events"), series.count
+        try:
+            await self._client.create(folder, _event(series))
+        except KubeError as error:
+            if error.status != CONFLICT:
+                raise
+            path = f"{folder}/{series.name}"
+            standing = await self._client.patch(path, {}, MERGE_PATCH)  # to read it takes a right of its own
+            series.count += int(standing.get("count") or 1)
+            count = series.count
+            await self._client.patch(path, _change(series), MERGE_PATCH)
+        return count
+
+
+def _mark(uid: str, reason: str, first: datetime) -> str:
+    """Of the five minutes in which an object's Event for a reason began. Not all of them begin at the same instant."""
+    phase = int.from_bytes(_digest(f"{uid} {reason}")) % int(WINDOW_S)
+    return _digest(f"{uid} {reason} {(first.timestamp() + phase) // WINDOW_S:.0f}").hex()
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.blake2b(text.encode(), digest_size=8).digest()
 
 
 def _event(series: _Series) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import asyncio
 import base64
 import binascii
 from collections.abc import Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from angarium.domain.declarations import KeyRef
@@ -19,6 +20,9 @@ FRESH_S = 60.0
 RECHECK_MISSING_S = 15.0
 STALE_S = 3600.0
 ANSWER_S = 20.0
+START_S = 5.0
+"""How long a read waits for an operator that is just starting: deliveries start before it does."""
+
 NOT_CONNECTED = "the operator is not connected to the API server"
 
 
@@ -41,12 +45,15 @@ class KubeReferences:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._client: KubeClient | None = None
+        self._started: Future[None] = Future()
         self._cache: dict[tuple[str, str, str], _Read] = {}
         self._reading: dict[tuple[str, str, str], asyncio.Task[_Read]] = {}
         self._tidied = clock.monotonic()
 
     def connect(self, loop: asyncio.AbstractEventLoop, client: KubeClient) -> None:
         self._loop, self._client = loop, client
+        if not self._started.done():
+            self._started.set_result(None)
 
     def disconnect(self) -> None:
         self._loop = self._client = None
@@ -71,6 +78,8 @@ class KubeReferences:
         cached = self._cache.get(what)
         if cached is not None and cached.fresh(key, self._clock.monotonic()):
             return cached
+        if not self._started.done():
+            await asyncio.wait([asyncio.wrap_future(self._started)], timeout=START_S)
         loop = self._loop
         if loop is None or loop.is_closed():
             return self._stale(what, NOT_CONNECTED)

@@ -9,6 +9,7 @@ from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
+from tests.mutants.rules.restarts import RESTARTS
 
 MUTANTS = (
     *API,
@@ -28,4 +29,5 @@ MUTANTS = (
     *OVERLOAD,
     *OPERATIONS,
     *EVENTS,
+    *RESTARTS,
 )

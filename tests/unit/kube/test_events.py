@@ -24,6 +24,7 @@ class Cluster:
 
     def __init__(self, *known: str) -> None:
         self.known = {endpoint(name).ref: endpoint(name) for name in known}
+        self.events: dict[str, dict[str, Any]] = {}
         self.created: list[dict[str, Any]] = []
         self.patched: list[tuple[str, dict[str, Any]]] = []
         self.refusals: list[KubeError] = []
@@ -35,14 +36,22 @@ class Cluster:
     async def create(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         assert path == "/api/v1/namespaces/shop/events"
         await self._answer()
+        if body["metadata"]["name"] in self.events:
+            raise KubeError(409, "exists already")
+        self.events[body["metadata"]["name"]] = dict(body)
         self.created.append(body)
         return body
 
     async def patch(self, path: str, body: dict[str, Any], content_type: str) -> dict[str, Any]:
         assert content_type == MERGE_PATCH
         await self._answer()
-        self.patched.append((path.rsplit("/", 1)[1], body))
-        return body
+        name = path.rsplit("/", 1)[1]
+        if name not in self.events:
+            raise KubeError(404, "gone")
+        if body:
+            self.patched.append((name, body))
+        self.events[name] |= body
+        return self.events[name]
 
     async def _answer(self) -> None:
         if self.refusals:
@@ -55,8 +64,8 @@ class Cluster:
 
 
 @asynccontextmanager
-async def telling(cluster: Cluster) -> AsyncIterator[Events]:
-    events = Events(cluster, cluster, LoopClock(), asyncio.get_running_loop())  # type: ignore[arg-type]
+async def telling(cluster: Cluster, clock: LoopClock | None = None) -> AsyncIterator[Events]:
+    events = Events(cluster, cluster, clock or LoopClock(), asyncio.get_running_loop())  # type: ignore[arg-type]
     running = asyncio.create_task(events.run())
     try:
         yield events
@@ -178,12 +187,31 @@ async def test_a_count_that_cannot_be_written_ends_the_series() -> None:
     async with telling(cluster) as events:
         events.tell(failed(1))
         await asyncio.sleep(1)
-        cluster.refusals = [KubeError(404, "gone")]
+        cluster.events.clear()
         events.tell(failed(2))
         await asyncio.sleep(20)
         events.tell(failed(3))
         await asyncio.sleep(1)
     assert [event["message"] for event in cluster.created] == ["message 1 was given up", "message 3 was given up"]
+
+
+@pytest.mark.looptime
+async def test_a_restart_goes_on_with_the_event_that_stands() -> None:
+    """However often the program is killed, Events do not pile up."""
+    cluster, clock = Cluster("billing"), LoopClock()
+    for number in range(1, 11):
+        async with telling(cluster, clock) as events:
+            events.tell(failed(number))
+            await asyncio.sleep(10)
+    assert len(cluster.created) <= 2, "at most one boundary lies between them"
+    assert sum(event["count"] for event in cluster.events.values()) == 10
+    newest = cluster.created[-1]["metadata"]["name"]
+    assert cluster.events[newest]["message"] == "message 10 was given up"
+    async with telling(cluster, clock) as events:
+        events.tell(failed(11))
+        events.tell(failed(12))
+        await asyncio.sleep(COUNT_EVERY_S + 1)
+    assert sum(event["count"] for event in cluster.events.values()) == 12
 
 
 @pytest.mark.looptime

@@ -119,6 +119,23 @@ async def test_what_was_missing_before_an_outage_is_not_called_missing_in_it(
         await references.secret("shop", KEY)
 
 
+async def test_who_asks_while_the_operator_starts_waits_for_it(clock: FakeClock, api: FakeApi) -> None:
+    """Postponed, its message would be late by a quarter of a minute after every start."""
+    references = KubeReferences(clock)
+    api.secret(header=b"Bearer one")
+    asking = asyncio.create_task(references.secret("shop", KEY))
+    await asyncio.sleep(0.01)
+    references.connect(asyncio.get_running_loop(), api)  # type: ignore[arg-type]
+    assert await asking == b"Bearer one"
+
+
+async def test_an_operator_that_has_ended_is_not_waited_for(references: KubeReferences, clock: FakeClock) -> None:
+    references.disconnect()
+    with pytest.raises(ReferenceUnavailable, match="not connected"):
+        await asyncio.wait_for(references.secret("shop", KEY), 1)
+
+
+@pytest.mark.looptime
 async def test_without_an_operator_nothing_can_be_told(clock: FakeClock) -> None:
     with pytest.raises(ReferenceUnavailable, match="not connected"):
         await KubeReferences(clock).secret("shop", KEY)
