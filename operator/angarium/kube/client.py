@@ -4,7 +4,8 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yaml
@@ -82,7 +83,16 @@ async def configuration(kubeconfig: Path | None) -> Configuration:
             f"cannot reach Kubernetes with {where}: {str(error).rstrip('.')}. Run inside a cluster, "
             "or give --kubeconfig FILE; without any cluster use `angarium dev`"
         ) from error
+    # The session would read proxy variables and ~/.netrc anew for each request, each time in a thread.
+    config.proxy = config.proxy or _proxy_for(config.host)
+    config.client_session_kwargs = {"trust_env": False}
     return config
+
+
+def _proxy_for(host: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say of the API server."""
+    parts = urlsplit(host)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _check(kubeconfig: Path) -> None:
