@@ -27,10 +27,10 @@ PLURALS = {
     Kind.QUEUE: "queues",
     Kind.TOKEN: "tokens",
 }
-FIRST_PAGE, LARGEST_PAGE = 20, 500
+FIRST_PAGE, LARGEST_PAGE = 20, 100
 PAGE_BYTES = 256 * 2**10
 """About how large a page of a list is to be. Its JSON is parsed in one go, and nobody else gets the interpreter
-meanwhile: some milliseconds. The API server takes a number of objects only, which may have a megabyte each."""
+meanwhile: some milliseconds. The API server takes a number of objects only, and the next ones may be the largest."""
 TIMEOUT_S = 15
 MOST_WARNINGS = 100
 

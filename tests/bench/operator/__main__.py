@@ -38,6 +38,7 @@ def options() -> argparse.Namespace:
     text = f"of {every}; all but {', '.join(ON_REQUEST)} by default"
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=text)
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rate", type=int, default=2000, help="messages published in a second, where some are")
     parser.add_argument("--schedules", type=int, default=5000, help="with a tenth as many Endpoints, a fiftieth Topics")
     parser.add_argument("--folder", type=Path, help="where databases go: a disk, not a file system in memory")
     parser.add_argument("--markdown", action="store_true", help="print the table as docs/benchmarks.md has it, too")
@@ -54,12 +55,12 @@ def main() -> int:
         return UNUSABLE
     chosen = given.scenarios or [name for name in SCENARIOS if name not in ON_REQUEST]
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.folder) as folder:
-        asked = {"rounds": given.rounds, "schedules": given.schedules}
+        asked = {"rounds": given.rounds, "schedules": given.schedules, "rate": given.rate}
         result = Result("make bench-operator", ROWS, machine(Path(folder)), asked)
         with running_control_plane(Path(folder) / "controlplane") as control_plane:
             documents = list(objects(given.schedules))
             asyncio.run(create(control_plane, documents))
-            rig = Rig(Path(folder), control_plane, given.schedules, len(documents), given.rounds)
+            rig = Rig(Path(folder), control_plane, given.schedules, len(documents), given.rounds, given.rate)
             result.run({name: SCENARIOS[name] for name in SCENARIOS if name in chosen}, rig)
         return result.tell(rig.figures, RESULT, markdown=given.markdown)
 

@@ -16,14 +16,17 @@ KINDS = ("Endpoint", "Topic", "Schedule")
 
 
 class Rig(Notes):
-    """`total`: objects in the cluster, `schedules` of them are Schedules."""
+    """`total`: objects in the cluster, `schedules` of them are Schedules. `rate`: messages published in a second."""
 
-    def __init__(self, folder: Path, control_plane: ControlPlane, schedules: int, total: int, rounds: int) -> None:
+    def __init__(
+        self, folder: Path, control_plane: ControlPlane, schedules: int, total: int, rounds: int, rate: int
+    ) -> None:
         super().__init__(folder, ROWS)
         self.control_plane = control_plane
         self.schedules = schedules
         self.total = total
         self.rounds = rounds
+        self.rate = rate
         self._known = False
         self._token = cluster_operator_token(control_plane, NAMESPACE)
         self._database = folder / "database"

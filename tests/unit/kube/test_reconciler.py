@@ -1,19 +1,23 @@
 """Events into the catalog, and the retries of what fails; resyncs that may not take silence for deletion."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.support.resources import manifest_of
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
 from angarium.domain.errors import StoreError
 from angarium.domain.ports import Version
 from angarium.kube.client import PLURALS, KubeError, Manifest
 from angarium.kube.reconciler import LAST_RETRY_S, Reconciler, version
 from angarium.kube.resync import Resync
 from angarium.kube.status import Standing
+
+EMPTY = Rejection("Empty", "not kept")
 
 
 class FakeCatalog:
@@ -251,6 +255,34 @@ async def test_a_resync_brings_what_is_there_and_removes_what_is_not(
     assert catalog.declared.keys() == {ref("one"), ref("two"), ref("nightly", Kind.SCHEDULE)}
     assert set(observed.seen) > {ref("one"), ref("two"), ref("nightly", Kind.SCHEDULE)}
     assert (findings.missed, findings.problems) == (frozenset(), ())
+
+
+async def test_a_resync_holds_one_page_at_a_time(
+    reconciler: Reconciler, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of these bodies would be 40 MiB."""
+
+    class Large(FakeLists):
+        async def pages(self, path: str) -> AsyncIterator[list[Manifest]]:
+            for number in range(40 if path.endswith("/schedules") else 0):
+                body = {"text": f"{number}" + "x" * 2**20}
+                yield [manifest_of("Schedule", {"body": body}, name=f"large-{number}", resourceVersion="1")]
+
+    async def forgetting(declared: Sequence[Declared], keep: Collection[ObjectRef] = ()) -> frozenset[ObjectRef]:
+        catalog.declared |= {one.ref: replace(one, spec=EMPTY) for one in declared}
+        return frozenset(one.ref for one in declared)
+
+    monkeypatch.setattr(catalog, "apply", forgetting)
+    resync = resync_of(Large(), reconciler, catalog)
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            await resync.run(watched=False)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(catalog.declared) == 40
+    assert peak < 12 * 2**20
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])

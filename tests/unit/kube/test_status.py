@@ -285,3 +285,18 @@ async def test_what_somebody_else_writes_is_put_back() -> None:
         writer.observed(REF, standing(status("False")), "1")
         await asyncio.sleep(1)
     assert [state for _, _, state in cluster.written] == [status()]
+
+
+@pytest.mark.looptime
+async def test_a_write_of_ours_settles_nothing() -> None:
+    """What it is answered with may hold a spec that is newer than the one in the store."""
+    cluster = Cluster()
+    async with writing(cluster) as writer:
+        assert writer.settled(REF) is None
+        cluster.want(REF, status("False"))
+        writer.observed(REF, standing({}), "1")
+        await asyncio.sleep(1)
+        assert cluster.written
+        assert writer.settled(REF) == "1"
+        writer.observed(REF, standing(status("False")), "3")
+        assert writer.settled(REF) == "3"

@@ -21,7 +21,7 @@ from tests.bench.sink import Sink
 from tests.support.cluster import Object
 from tests.support.programs import Program
 
-RATE, SECONDS = 2000, 15.0
+SECONDS = 15.0
 LEAD_S = 3.0
 """How long before the first publish the changes begin."""
 
@@ -33,7 +33,7 @@ def run(rig: Rig) -> None:
         instance.wait_until(lambda: instance.written() >= churn.OBJECTS, "has not written the new statuses")
         instance.stop()
         for turn in range(rig.rounds):
-            rig.begin(f"{RATE} messages a second, round {turn + 1} of {rig.rounds}")
+            rig.begin(f"{rig.rate} messages a second, round {turn + 1} of {rig.rounds}")
             without_operator(rig, instance, token)
             cpu_s = idle(rig, instance, token)
             at_work(rig, instance, token, cpu_s)
@@ -106,7 +106,7 @@ async def published(rig: Rig, instance: Instance, token: str, lead_s: float = 0.
     with Sink(rig.fresh()) as sink:
         await asyncio.sleep(lead_s)
         headers = [("Authorization", f"Bearer {token}")]
-        return await Publisher(f"/v2/publish/{sink.url()}", headers, RATE, SECONDS).run(instance.angarium.port)
+        return await Publisher(f"/v2/publish/{sink.url()}", headers, rig.rate, SECONDS).run(instance.angarium.port)
 
 
 def note(rig: Rig, key: str, answers: Sequence[Answer]) -> None:

@@ -13,7 +13,7 @@ from tests.bench.sink import Sink
 from tests.support.controlplane import ControlPlane
 
 EVERY = "10s"
-RATE, PUBLISH_S = 1000, 40.0
+PUBLISH_S = 40.0
 LOOK_S = 2.0
 """How long the look at every status after a resync takes at most."""
 LISTED = re.compile(r'^apiserver_response_sizes_sum\{.*group="angarium.dev".*verb="LIST".*\} (\S+)$', re.MULTILINE)
@@ -66,13 +66,13 @@ def cycle_with_changes(rig: Rig, instance: Instance, some: Sequence[str], *, sus
 
 
 def felt(rig: Rig) -> None:
-    rig.begin(f"{RATE} messages a second are published meanwhile")
+    rig.begin(f"{rig.rate} messages a second are published meanwhile")
     folder = rig.fresh()
     with Sink(folder) as sink, rig.instance(resync="5s") as instance:
         instance.start()
         headers = [("Authorization", f"Bearer {publisher_token(rig.control_plane)}")]
         instance.wait_until(lambda: instance.handled() >= rig.total, "has not seen every object by its watch")
-        publisher = Publisher(f"/v2/publish/{sink.url()}", headers, RATE, PUBLISH_S)
+        publisher = Publisher(f"/v2/publish/{sink.url()}", headers, rig.rate, PUBLISH_S)
         answers = asyncio.run(publisher.run(instance.angarium.port))
         during, after, between = parted(answers, instance.resyncs())
     rig.add("resync.between.p99", percentile(between, 99))
