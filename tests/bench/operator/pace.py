@@ -15,7 +15,7 @@ from tests.support.api import request_bytes
 
 CONNECTIONS = 48
 TICK_S = 0.001
-END_S = 30.0
+END_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ ROWS = (
     Row("idle.requests", "idle: requests a minute", ""),
     Row("idle.cpu", "idle: CPU", "%", digits=1),
     Row("resync.seconds", "a resync, nothing changed: duration", "s", digits=2),
+    Row("resync.own", "the same: CPU", "s", digits=2),
     Row("resync.cpu", "the same: CPU, with a look at every status after it", "s", digits=2),
     Row("resync.requests", "the same: requests", ""),
     Row("resync.size", "the same: lists received", "MiB", digits=1),

@@ -14,8 +14,9 @@ from tests.support.controlplane import ControlPlane
 
 EVERY = "10s"
 PUBLISH_S = 40.0
-LOOK_S = 2.0
-"""How long the look at every status after a resync takes at most."""
+FELT_EVERY = "15s"
+LOOK_S = 8.0
+"""How long the look at every status after a resync takes: it makes pauses, to leave room for deliveries."""
 LISTED = re.compile(r'^apiserver_response_sizes_sum\{.*group="angarium.dev".*verb="LIST".*\} (\S+)$', re.MULTILINE)
 
 
@@ -47,6 +48,7 @@ def cycle(rig: Rig, instance: Instance, control_plane: ControlPlane) -> None:
     await_resyncs(instance, count + 1)
     after = instance.quiet()
     rig.add("resync.seconds", instance.resyncs()[count].seconds)
+    rig.add("resync.own", instance.resyncs()[count].cpu_s)
     rig.add("resync.cpu", after.cpu_s - before.cpu_s)
     rig.add("resync.requests", len(instance.requests("list")))
     rig.add("resync.size", (listed_bytes(control_plane) - listed) / 2**20)
@@ -68,7 +70,7 @@ def cycle_with_changes(rig: Rig, instance: Instance, some: Sequence[str], *, sus
 def felt(rig: Rig) -> None:
     rig.begin(f"{rig.rate} messages a second are published meanwhile")
     folder = rig.fresh()
-    with Sink(folder) as sink, rig.instance(resync="5s") as instance:
+    with Sink(folder) as sink, rig.instance(resync=FELT_EVERY) as instance:
         instance.start()
         headers = [("Authorization", f"Bearer {publisher_token(rig.control_plane)}")]
         instance.wait_until(lambda: instance.handled() >= rig.total, "has not seen every object by its watch")
