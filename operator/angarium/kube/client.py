@@ -27,7 +27,7 @@ PLURALS = {
     Kind.QUEUE: "queues",
     Kind.TOKEN: "tokens",
 }
-FIRST_PAGE, LARGEST_PAGE = 20, 100
+FIRST_PAGE, SMALLEST_PAGE, LARGEST_PAGE = 20, 4, 100
 PAGE_BYTES = 256 * 2**10
 """About how large a page of a list is to be. Its JSON is parsed in one go, and nobody else gets the interpreter
 meanwhile: some milliseconds. The API server takes a number of objects only, and the next ones may be the largest."""
@@ -190,8 +190,8 @@ class KubeClient:
 
 
 def _next_limit(objects: int, size: int) -> int:
-    """How many objects like these, which took so many bytes, fit into a page."""
-    return max(1, min(LARGEST_PAGE, objects * PAGE_BYTES // max(1, size)))
+    """How many objects like these, which took so many bytes, fit into a page; a few if they are large."""
+    return max(SMALLEST_PAGE, min(LARGEST_PAGE, objects * PAGE_BYTES // max(1, size)))
 
 
 def _decoded(status: int, data: bytes, what: str) -> Manifest:

@@ -18,6 +18,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     NO_KOPF: {},
     NO_OPERATOR: {},
     DELIVERY: {},
+    "chunks-25": {"watching.chunk_size": 25},
     "unchunked": {"watching.chunk_size": None},
     "lingering": {"watching.chunk_size": None, "queueing.idle_timeout": 0.05},
     "idle-5s": {"watching.chunk_size": None, "queueing.idle_timeout": 5.0},

@@ -32,7 +32,7 @@ RESYNC = (
     Mutant(
         "pages of large objects are short",
         "kube/client.py",
-        "return max(1, min(LARGEST_PAGE, objects * PAGE_BYTES // max(1, size)))",
+        "return max(SMALLEST_PAGE, min(LARGEST_PAGE, objects * PAGE_BYTES // max(1, size)))",
         "return LARGEST_PAGE",
         (_CLIENT,),
     ),
