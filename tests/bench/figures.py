@@ -21,9 +21,9 @@ def number(value: float, digits: int) -> str:
     return f"{value:,.{digits}f}"
 
 
-def measured(figures: Figures) -> list[tuple[Row, float]]:
+def measured(figures: Figures, rows: Sequence[Row] = ROWS) -> list[tuple[Row, float]]:
     """The rows that have values, with what stands for all rounds, in the order of the table."""
-    return [(row, row.figure(figures[row.key])) for row in ROWS if figures.get(row.key)]
+    return [(row, row.figure(figures[row.key])) for row in rows if figures.get(row.key)]
 
 
 def cells(row: Row, value: float, rounds: Sequence[float]) -> list[str]:
@@ -34,27 +34,28 @@ def cells(row: Row, value: float, rounds: Sequence[float]) -> list[str]:
     return [row.text, f"{number(value, row.digits)} {row.unit}", each, *limits, row.verdict(value)]
 
 
-def text_table(figures: Figures) -> str:
+def text_table(figures: Figures, rows: Sequence[Row] = ROWS) -> str:
     """For a terminal."""
     heading = ["", "figure", "rounds", "must", "aim", ""]
-    lines = [heading, *(cells(row, value, figures[row.key]) for row, value in measured(figures))]
+    lines = [heading, *(cells(row, value, figures[row.key]) for row, value in measured(figures, rows))]
     widths = [max(len(line[column]) for line in lines) for column in range(len(heading))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
     )
 
 
-def markdown_table(figures: Figures) -> str:
-    """For docs/benchmarks.md."""
-    heading = ["", *OTHERS, "Angarium", "rounds", "must reach", "aims for", "verdict"]
+def markdown_table(figures: Figures, rows: Sequence[Row] = ROWS) -> str:
+    """For docs/benchmarks.md; with the figures of others where a row has some."""
+    others = OTHERS if any(row.others for row in rows) else ()
+    heading = ["", *others, "Angarium", "rounds", "must reach", "aims for", "verdict"]
     lines = [heading, ["---"] * len(heading)]
-    for row, value in measured(figures):
+    for row, value in measured(figures, rows):
         text, figure, rounds, *rest = cells(row, value, figures[row.key])
-        lines.append([text, *(row.others or ("",) * len(OTHERS)), f"**{figure}**", rounds, *rest])
+        lines.append([text, *(row.others or ("",) * len(others)), f"**{figure}**", rounds, *rest])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def as_json(figures: Figures) -> list[dict[str, Any]]:
+def as_json(figures: Figures, rows: Sequence[Row] = ROWS) -> list[dict[str, Any]]:
     """Every figure with its rounds, targets and verdict."""
     return [
         {
@@ -67,5 +68,5 @@ def as_json(figures: Figures) -> list[dict[str, Any]]:
             "aim": row.aim,
             "verdict": row.verdict(value),
         }
-        for row, value in measured(figures)
+        for row, value in measured(figures, rows)
     ]

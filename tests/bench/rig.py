@@ -4,7 +4,7 @@ import itertools
 import os
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.bench.figures import number
 from tests.bench.load import Load
 from tests.bench.server import Bare, Server
 from tests.bench.sink import Sink
-from tests.bench.targets import ROWS
+from tests.bench.targets import ROWS, Row
 from tests.bench.waiting import BenchError, wait_for
 from tests.support.processes import Memory, Peak, cpu_s
 
@@ -30,20 +30,14 @@ class Delivered:
     load: Load
 
 
-class Rig:
-    """`folder` holds one folder per measurement; `figures` has the values of all rounds by row.
+class Notes:
+    """`figures` has the values of all rounds by row; each is told as it comes. One new folder per measurement."""
 
-    `seconds`: how long wrk publishes in a round; `waiting`: how many messages a backlog has.
-    """
-
-    def __init__(self, folder: Path, rounds: int, seconds: float, waiting: int = 0) -> None:
-        self.rounds = rounds
-        self.seconds = seconds
-        self.waiting = waiting
+    def __init__(self, folder: Path, rows: Sequence[Row]) -> None:
         self.figures: dict[str, list[float]] = defaultdict(list)
         self._folder = folder
         self._numbers = itertools.count(1)
-        self._rows = {row.key: row for row in ROWS}
+        self._rows = {row.key: row for row in rows}
 
     def fresh(self) -> Path:
         """A new folder."""
@@ -57,8 +51,22 @@ class Rig:
         self.figures[key].append(value)
         print(f"  {row.text:55} {number(value, row.digits)} {row.unit}", flush=True)
 
+    def begin(self, what: str) -> None:
+        """Say what is measured next, and how busy the machine is."""
+        print(f"{what} (load average {os.getloadavg()[0]:.1f})", flush=True)
+
+
+class Rig(Notes):
+    """`seconds`: how long wrk publishes in a round; `waiting`: how many messages a backlog has."""
+
+    def __init__(self, folder: Path, rounds: int, seconds: float, waiting: int = 0) -> None:
+        super().__init__(folder, ROWS)
+        self.rounds = rounds
+        self.seconds = seconds
+        self.waiting = waiting
+
     def round(self, name: str, turn: int) -> None:
-        print(f"{name}, round {turn + 1} of {self.rounds} (load average {os.getloadavg()[0]:.1f})", flush=True)
+        self.begin(f"{name}, round {turn + 1} of {self.rounds}")
 
     def bare(self) -> Delivered:
         """One round of the bare loop."""

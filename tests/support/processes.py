@@ -54,7 +54,7 @@ def cpu_s(pid: int) -> float:
 
 def memory(pid: int) -> Memory:
     """Of a process and its descendants."""
-    return sum((_memory_of(one) for one, _ in _family(pid)), Memory())
+    return sum((memory_of(one) for one, _ in _family(pid)), Memory())
 
 
 def peak_mib(pid: int) -> float:
@@ -113,7 +113,8 @@ class Peak:
         self.memory = Memory(max(self.memory.pss, now.pss), max(self.memory.rss, now.rss))
 
 
-def _memory_of(pid: int) -> Memory:
+def memory_of(pid: int) -> Memory:
+    """Of one process; nothing once it is gone."""
     try:
         pss, rss = kib_of(pid, "smaps_rollup", "Pss", "Rss")
     except (OSError, KeyError):  # it has just ended

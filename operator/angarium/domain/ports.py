@@ -165,14 +165,20 @@ class CatalogStore(Protocol):
 
     async def declared(self, ref: ObjectRef) -> Declared | None: ...
 
-    async def declared_many(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Declared]:
-        """Those of these objects that exist, in one read."""
+    async def declared_many(self, refs: Sequence[ObjectRef], *, bodies: bool = True) -> Mapping[ObjectRef, Declared]:
+        """Those of these objects that exist, in one read. Without `bodies`, large ones of Schedules are left out."""
         ...
 
     async def catalog(
         self, kind: Kind, namespace: str | None = None, origin: Origin | None = None
     ) -> Sequence[Declared]:
         """By namespace and name; `origin` None: whoever made them."""
+        ...
+
+    async def versions(
+        self, kind: Kind, namespace: str | None = None, origin: Origin | None = None
+    ) -> Mapping[ObjectRef, Version]:
+        """As `catalog`, but only what tells whether an object is another one: specs may be large."""
         ...
 
     async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:

@@ -4,7 +4,8 @@ import logging
 from collections.abc import AsyncIterator, Iterable, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import yaml
@@ -26,7 +27,10 @@ PLURALS = {
     Kind.QUEUE: "queues",
     Kind.TOKEN: "tokens",
 }
-PAGE_SIZE = 500
+FIRST_PAGE, SMALLEST_PAGE, LARGEST_PAGE = 20, 4, 100
+PAGE_BYTES = 256 * 2**10
+"""About how large a page of a list is to be. Its JSON is parsed in one go, and nobody else gets the interpreter
+meanwhile: some milliseconds. The API server takes a number of objects only, and the next ones may be the largest."""
 TIMEOUT_S = 15
 MOST_WARNINGS = 100
 
@@ -79,7 +83,16 @@ async def configuration(kubeconfig: Path | None) -> Configuration:
             f"cannot reach Kubernetes with {where}: {str(error).rstrip('.')}. Run inside a cluster, "
             "or give --kubeconfig FILE; without any cluster use `angarium dev`"
         ) from error
+    # The session would read proxy variables and ~/.netrc anew for each request, each time in a thread.
+    config.proxy = config.proxy or _proxy_for(config.host)
+    config.client_session_kwargs = {"trust_env": False}
     return config
+
+
+def _proxy_for(host: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say of the API server."""
+    parts = urlsplit(host)
+    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
 
 
 def _check(kubeconfig: Path) -> None:
@@ -116,11 +129,15 @@ class KubeClient:
 
     async def pages(self, path: str) -> AsyncIterator[list[Manifest]]:
         """A whole list in pages. Raises KubeError before it is complete, never ends early without one."""
-        token = ""
+        token, limit = "", FIRST_PAGE
         while True:
-            query: dict[str, str | int] = {"limit": PAGE_SIZE} | ({"continue": token} if token else {})
-            page = await self._call("GET", path, query)
-            yield page.get("items") or []
+            query: dict[str, str | int] = {"limit": limit} | ({"continue": token} if token else {})
+            status, data = await self._ask("GET", path, query)
+            page = _decoded(status, data, f"GET {path}")
+            items = page.get("items") or []
+            limit = _next_limit(len(items), len(data))
+            del data  # nobody needs it while the page is worked on
+            yield items
             token = page.get("metadata", {}).get("continue") or ""
             if not token:
                 return
@@ -133,8 +150,25 @@ class KubeClient:
         body: Manifest | list[Manifest] | None = None,
         content_type: str = "application/json",
     ) -> Manifest:
+        status, data = await self._ask(method, path, query, body, content_type)
+        return _decoded(status, data, f"{method} {path}")
+
+    async def _ask(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str | int],
+        body: Manifest | list[Manifest] | None = None,
+        content_type: str = "application/json",
+    ) -> tuple[int, bytes]:
+        """HTTP status and body of the answer."""
         url = self._config.host + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": "application/json", "Content-Type": content_type, "User-Agent": "angarium"}
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",  # the API server spends more on packing a list than the network on the rest
+            "Content-Type": content_type,
+            "User-Agent": "angarium",
+        }
         bearer = (await self._config.auth_settings()).get("BearerToken")
         if bearer:
             headers["Authorization"] = str(bearer["value"])
@@ -145,7 +179,7 @@ class KubeClient:
             why = str(error) or type(error).__name__
             raise KubeError(0, f"the API server did not answer {method} {path}: {why}") from error
         self._pass_on(answer.headers.getall("Warning", ()), f"{method} {path}")
-        return _decoded(answer.status, data, f"{method} {path}")
+        return answer.status, data
 
     def _pass_on(self, warnings: Iterable[str], what: str) -> None:
         """Each warning once: that a status has a field which older CRDs do not know shows here and nowhere else."""
@@ -153,6 +187,11 @@ class KubeClient:
             if warning not in self._warnings and len(self._warnings) < MOST_WARNINGS:
                 self._warnings.add(warning)
                 logger.warning("the API server warns about %s: %s", what, warning, extra={"action": "apiserver.warn"})
+
+
+def _next_limit(objects: int, size: int) -> int:
+    """How many objects like these, which took so many bytes, fit into a page; a few if they are large."""
+    return max(SMALLEST_PAGE, min(LARGEST_PAGE, objects * PAGE_BYTES // max(1, size)))
 
 
 def _decoded(status: int, data: bytes, what: str) -> Manifest:

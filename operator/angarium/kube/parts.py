@@ -57,7 +57,7 @@ class Parts:
         statuses = Statuses(planes.store, planes.references, planes.clock)
         desired = DesiredStatuses(statuses, self.tokens, planes.clock, self._look_again)
         self.status = StatusWriter(client, desired.of, planes.clock, loop)
-        self.reconciler = Reconciler(planes.catalog, planes.store, self.status.observed)
+        self.reconciler = Reconciler(planes.catalog, planes.store, self.status)
         self.resync = Resync(client, self.reconciler, planes.catalog, planes.store, scope.namespaces)
         self.again = asyncio.Event()
         self._namespaces = scope.namespaces

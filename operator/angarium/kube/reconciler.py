@@ -5,10 +5,11 @@ Level-triggered: an event only says that an object may differ, its content decid
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
-from angarium.domain.declarations import Declared, ObjectRef
+from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.errors import AngariumError, InvalidInput
 from angarium.domain.ports import CatalogStore, Version
 from angarium.kube.client import Manifest
@@ -24,8 +25,14 @@ LAST_RETRY_S = 300.0
 GROUP_SIZE = 500
 
 
-Observed = Callable[[ObjectRef, Standing], None]
-"""Told the status of every object seen, once the object is in the store: the status writer."""
+class Standings(Protocol):
+    """The status writer: it is told the status of every object seen, once the object is in the store."""
+
+    def observed(self, ref: ObjectRef, standing: Standing, resource_version: str) -> None: ...
+
+    def settled(self, ref: ObjectRef) -> str | None:
+        """The resource version that was told last."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +41,7 @@ class Seen:
 
     declared: Declared
     standing: Standing
+    resource_version: str
     deleted: bool = False
 
     @property
@@ -44,10 +52,10 @@ class Seen:
 class Reconciler:
     """Belongs to the operator's loop."""
 
-    def __init__(self, catalog: Catalog, store: CatalogStore, observed: Observed) -> None:
+    def __init__(self, catalog: Catalog, store: CatalogStore, standings: Standings) -> None:
         self._catalog = catalog
         self._store = store
-        self._observed = observed
+        self._standings = standings
         self._applying: Group[Declared, None] = Group(self._apply, most=GROUP_SIZE)
         self._retries: dict[ObjectRef, asyncio.Task[None]] = {}
         self._touched: set[ObjectRef] = set()
@@ -55,6 +63,10 @@ class Reconciler:
 
     async def event(self, deleted: bool, manifest: Manifest) -> None:
         """One event of the watch. Never raises: what fails is tried again."""
+        settled = None if deleted else self.settled(manifest)
+        if settled is not None:
+            self._touched.add(settled)
+            return
         seen = self.read(manifest, deleted=deleted)
         if seen is None:
             return
@@ -64,6 +76,18 @@ class Reconciler:
             await self._settle(seen)
         except AngariumError as error:
             self._retry_later(seen, FIRST_RETRY_S, error)
+
+    def settled(self, manifest: Manifest) -> ObjectRef | None:
+        """The object, if it is in the store and its status is known just as it is here: then nothing is to be done.
+
+        Equal resource versions mean an equal object (Kubernetes API conventions), which need not be decoded to know.
+        """
+        metadata = manifest.get("metadata") or {}
+        try:
+            ref = ObjectRef(Kind(manifest["kind"]), metadata["namespace"], metadata["name"])
+            return ref if self._standings.settled(ref) == metadata["resourceVersion"] else None
+        except (KeyError, ValueError):
+            return None
 
     def read(self, manifest: Manifest, *, deleted: bool = False) -> Seen | None:
         """None, with a log line, for what is no object of ours at all; a spec that breaks a rule is a Rejection."""
@@ -75,13 +99,14 @@ class Reconciler:
             )
             return None
         # No deletion can be taken back: whoever asked for it expects that nothing fires and no token is good any more.
-        leaving = manifest["metadata"].get("deletionTimestamp") is not None
-        return Seen(declared, Standing.of(manifest), deleted or leaving)
+        metadata = manifest["metadata"]
+        leaving = metadata.get("deletionTimestamp") is not None
+        return Seen(declared, Standing.of(manifest), str(metadata.get("resourceVersion")), deleted or leaving)
 
     def listed(self, seen: Seen) -> None:
         """A resync has brought this object into the store."""
         self._forget_retry(seen.ref)
-        self._observed(seen.ref, seen.standing)
+        self._observe(seen)
 
     def start_touched(self) -> set[ObjectRef]:
         """From now on collect what the watch brings, so that an older list does not overwrite it."""
@@ -100,7 +125,10 @@ class Reconciler:
             return
         if await self._store.known(seen.ref) != version(seen.declared):
             await self._applying.put(seen.declared)
-        self._observed(seen.ref, seen.standing)
+        self._observe(seen)
+
+    def _observe(self, seen: Seen) -> None:
+        self._standings.observed(seen.ref, seen.standing, seen.resource_version)
 
     async def _apply(self, declared: Sequence[Declared]) -> Sequence[None]:
         # The same object may come twice in one group: the last one counts.

@@ -5,11 +5,11 @@ finds different, and the watch does not bring within a grace, the watch has miss
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from angarium.domain.declarations import Kind, ObjectRef, Origin
-from angarium.domain.ports import CatalogStore
+from angarium.domain.ports import CatalogStore, Version
 from angarium.kube.client import KubeClient, KubeError, collection_path
 from angarium.kube.reconciler import Reconciler, Seen, version
 from angarium.service.catalog import Catalog
@@ -52,39 +52,55 @@ class Resync:
         for kind in ORDER:
             for namespace in self._namespaces if self._namespaces is not None else [None]:
                 try:
-                    listed = await self._list(kind, namespace)
+                    missed |= await self._make_equal(kind, namespace, touched, _Grace(watched))
                 except KubeError as error:
                     if error.unreachable:
                         raise
                     problems.append(f"{kind}s cannot be listed, so none of them is taken for deleted: {error}")
-                    continue
-                missed |= await self._settle(kind, namespace, listed, touched, watched=watched)
         return Findings(frozenset(missed) if watched else frozenset(), tuple(problems))
 
-    async def _list(self, kind: Kind, namespace: str | None) -> list[Seen]:
-        listed: list[Seen] = []
+    async def _make_equal(
+        self, kind: Kind, namespace: str | None, touched: set[ObjectRef], grace: "_Grace"
+    ) -> frozenset[ObjectRef]:
+        """What was different. Page by page: all bodies of a large cluster would not fit into memory."""
+        stored = await self._store.versions(kind, namespace, Origin.RESOURCE)
+        present: set[ObjectRef] = set()
+        different: frozenset[ObjectRef] = frozenset()
         async for page in self._client.pages(collection_path(kind, namespace)):
+            unsettled: list[Seen] = []
             for manifest in page:
-                seen = self._reconciler.read({"kind": kind.value, **manifest})
-                if seen is not None and not seen.deleted:
-                    listed.append(seen)
-        return listed
+                manifest["kind"] = kind.value
+                settled = self._reconciler.settled(manifest)
+                if settled is not None and settled in stored:
+                    present.add(settled)
+                elif (seen := self._reconciler.read(manifest)) is not None and not seen.deleted:
+                    present.add(seen.ref)
+                    unsettled.append(seen)
+            different |= await self._settle(unsettled, stored, touched, grace)
+        if any(ref not in present and ref not in touched for ref in stored):
+            await grace.wait()
+        return different | await self._catalog.retain(kind, namespace, present, keep=touched)
 
     async def _settle(
-        self, kind: Kind, namespace: str | None, listed: list[Seen], touched: set[ObjectRef], *, watched: bool
+        self, page: Sequence[Seen], stored: Mapping[ObjectRef, Version], touched: set[ObjectRef], grace: "_Grace"
     ) -> frozenset[ObjectRef]:
-        if watched and await self._differs(kind, namespace, listed, touched):
-            await asyncio.sleep(WATCH_GRACE_S)
-        fresh = [seen.declared for seen in listed if seen.ref not in touched]
-        scope = [namespace] if namespace is not None else None
-        changed, removed = await self._catalog.replace(kind, scope, fresh, keep=touched)
-        for seen in listed:
+        fresh = [seen for seen in page if stored.get(seen.ref) != version(seen.declared)]
+        if any(seen.ref not in touched for seen in fresh):
+            await grace.wait()
+        changed = await self._catalog.apply([seen.declared for seen in fresh], keep=touched)
+        for seen in page:
             if seen.ref not in touched:
                 self._reconciler.listed(seen)
-        return changed | removed
+        return changed
 
-    async def _differs(self, kind: Kind, namespace: str | None, listed: list[Seen], touched: set[ObjectRef]) -> bool:
-        declared = await self._store.catalog(kind, namespace, Origin.RESOURCE)
-        stored = {one.ref: version(one) for one in declared}
-        wanted = {seen.ref: version(seen.declared) for seen in listed}
-        return any(stored.get(ref) != wanted.get(ref) for ref in stored.keys() | wanted.keys() if ref not in touched)
+
+class _Grace:
+    """Time for the watch to bring what a list has. All of a list is of the instant of its first page: once will do."""
+
+    def __init__(self, watched: bool) -> None:
+        self._pending = watched
+
+    async def wait(self) -> None:
+        if self._pending:
+            self._pending = False
+            await asyncio.sleep(WATCH_GRACE_S)

@@ -60,9 +60,14 @@ class Standing:
 
 @dataclass(slots=True)
 class _Known:
-    """What stands, and a digest of what we wrote that became it (the API server may have dropped a part of it)."""
+    """What stands, and a digest of what we wrote that became it (the API server may have dropped a part of it).
+
+    `settled`: the resource version that was in the store when it was observed. What a write of ours is answered with
+    does not count: it may hold a spec that nobody has stored yet.
+    """
 
     standing: Standing
+    settled: str
     written: bytes = b""
     progress_from: float = float("-inf")
 
@@ -100,16 +105,23 @@ class StatusWriter:
         """The status of these may have changed."""
         self._loop.call_soon_threadsafe(self._touch, list(refs))
 
-    def observed(self, ref: ObjectRef, standing: Standing) -> None:
+    def observed(self, ref: ObjectRef, standing: Standing, resource_version: str) -> None:
         """What the API server has now, of an object that the store has. What somebody else wrote is put back."""
         known = self._known.get(ref)
+        if known is not None:
+            known.settled = resource_version
         if known is None or known.standing.uid != standing.uid:
-            self._known[ref] = _Known(standing)
+            self._known[ref] = _Known(standing, resource_version)
         elif known.standing.digest != standing.digest:
             known.standing, known.written = standing, b""
         else:
             return
         self._touch([ref])
+
+    def settled(self, ref: ObjectRef) -> str | None:
+        """The resource version at which the object was last observed; None for one that is not known."""
+        known = self._known.get(ref)
+        return known.settled if known else None
 
     def review(self, namespace: str | None = None) -> None:
         """Look once more at all objects (of a namespace), for what nobody tells by object, like a Secret that went."""

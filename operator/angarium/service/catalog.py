@@ -13,7 +13,8 @@ from angarium.domain.ports import Alarm, CatalogStore, Clock
 
 T = TypeVar("T")
 
-GROUP_SIZE = 500
+GROUP_SIZE = 100
+"""Objects written in one transaction: others wait for it, so it must take milliseconds only."""
 
 
 class Replaced(NamedTuple):
@@ -39,10 +40,19 @@ class Catalog:
         self._clock = clock
         self._writing = asyncio.Lock()
 
-    async def apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
-        """Insert or update, each object at most once. Returns those that were new or changed."""
-        async with self._writing:
-            return await self._apply(declared)
+    async def apply(
+        self, declared: Sequence[Declared], keep: Collection[ObjectRef] = frozenset()
+    ) -> frozenset[ObjectRef]:
+        """Insert or update, each object at most once. Returns those that were new or changed.
+
+        Objects in `keep` are left as they are: the watch has brought something newer. It may grow while this runs;
+        whoever adds to it does so before applying the object.
+        """
+        changed: frozenset[ObjectRef] = frozenset()
+        for group in _groups(declared):
+            async with self._writing:
+                changed |= await self._apply([one for one in group if one.ref not in keep])
+        return changed
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]]) -> frozenset[ObjectRef]:
         """Remove objects, each only if its uid is still this one (None: whatever it is). Returns those removed."""
@@ -58,36 +68,39 @@ class Catalog:
     ) -> Replaced:
         """Make the stored objects of a kind in these namespaces (None: in all) equal to a complete list of them.
 
-        Objects made over the API stay, unless one of their name is listed. Objects in `keep` are left as they are, also
-        if they are listed: the watch has brought something newer. It may grow while this runs; whoever adds to it does
-        so before applying the object.
+        Objects made over the API stay, unless one of their name is listed. `keep` as for `apply`, listed or not.
         """
-        changed: frozenset[ObjectRef] = frozenset()
-        for group in _groups(listed):
-            async with self._writing:
-                changed |= await self._apply([declared for declared in group if declared.ref not in keep])
-        return Replaced(changed, await self._remove_others(kind, namespaces, listed, keep))
-
-    async def _remove_others(
-        self, kind: Kind, namespaces: Collection[str] | None, listed: Sequence[Declared], keep: Collection[ObjectRef]
-    ) -> frozenset[ObjectRef]:
+        changed = await self.apply(listed, keep)
         present = {declared.ref for declared in listed}
         removed: frozenset[ObjectRef] = frozenset()
         for namespace in [None] if namespaces is None else sorted(namespaces):
-            stored = await self._store.catalog(kind, namespace, Origin.RESOURCE)
-            gone = [(declared.ref, declared.uid) for declared in stored if declared.ref not in present]
-            for group in _groups(gone):
-                async with self._writing:
-                    removed |= await self._remove([(ref, uid) for ref, uid in group if ref not in keep])
+            removed |= await self.retain(kind, namespace, present, keep)
+        return Replaced(changed, removed)
+
+    async def retain(
+        self,
+        kind: Kind,
+        namespace: str | None,
+        present: Collection[ObjectRef],
+        keep: Collection[ObjectRef] = frozenset(),
+    ) -> frozenset[ObjectRef]:
+        """Remove what resources have declared of a kind (None: in all namespaces) and is not present any more.
+
+        Returns those removed. `keep` as for `apply`.
+        """
+        stored = await self._store.versions(kind, namespace, Origin.RESOURCE)
+        removed: frozenset[ObjectRef] = frozenset()
+        for group in _groups([(ref, one.uid) for ref, one in stored.items() if ref not in present]):
+            async with self._writing:
+                removed |= await self._remove([(ref, uid) for ref, uid in group if ref not in keep])
         return removed
 
     async def _apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
-        changed: frozenset[ObjectRef] = frozenset()
-        for group in _groups(declared):
-            applied = await self._store.apply(group, self._clock.now())
-            await self._tell(applied.changed, [TakenOver(ref) for ref in sorted(applied.taken_over)])
-            changed |= applied.changed
-        return changed
+        if not declared:
+            return frozenset()
+        applied = await self._store.apply(declared, self._clock.now())
+        await self._tell(applied.changed, [TakenOver(ref) for ref in sorted(applied.taken_over)])
+        return applied.changed
 
     async def _remove(self, refs: Sequence[tuple[ObjectRef, str | None]]) -> frozenset[ObjectRef]:
         if not refs:

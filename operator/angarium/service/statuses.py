@@ -73,11 +73,11 @@ class Statuses:
 
     async def desired(self, refs: Collection[ObjectRef]) -> dict[ObjectRef, StatusInput]:
         """What the status of each object is made of; what no resource declares is left out."""
-        found = await self._store.declared_many(list(refs))
+        found = await self._store.declared_many(list(refs), bodies=False)
         declared = {ref: one for ref, one in found.items() if one.origin is Origin.RESOURCE}
         views = await self._views(declared.keys())
         named = _destinations(declared.values())
-        destinations = await self._store.declared_many(sorted(named)) if named else {}
+        destinations = await self._store.declared_many(sorted(named), bodies=False) if named else {}
         missing = await self._missing_sources(declared.values())
         return {ref: self._input(one, views.get(ref), destinations, missing) for ref, one in declared.items()}
 

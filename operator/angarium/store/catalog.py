@@ -46,8 +46,19 @@ def catalog(session: Session, kind: Kind, namespace: str | None, origin: Origin 
     return [declared_of(row) for row in rows]
 
 
-def many(session: Session, refs: Sequence[ObjectRef]) -> dict[ObjectRef, Declared]:
-    found = [declared_of(row) for row in session.stream(SQL["many"], json_array(names(refs)))]
+def versions(
+    session: Session, kind: Kind, namespace: str | None, origin: Origin | None = None
+) -> dict[ObjectRef, Version]:
+    rows = session.rows(SQL["versions"], kind=kind.value, namespace=namespace, origin=origin.value if origin else None)
+    return {
+        ObjectRef(kind, row["namespace"], row["name"]): Version(row["uid"], row["generation"], row["fingerprint"])
+        for row in rows
+    }
+
+
+def many(session: Session, refs: Sequence[ObjectRef], *, bodies: bool = True) -> dict[ObjectRef, Declared]:
+    statement = SQL["many"] if bodies else SQL["many_without_bodies"]
+    found = [declared_of(row) for row in session.stream(statement, json_array(names(refs)))]
     return {declared.ref: declared for declared in found}
 
 

@@ -22,7 +22,7 @@ from angarium.domain.views import (
     TopicView,
 )
 from angarium.store.catalog import NamespaceCatalog, many
-from angarium.store.rows import names, run_of, spec_of
+from angarium.store.rows import names, run_of
 from angarium.store.statements import load
 from angarium.store.transaction import Row, Session, json_array
 
@@ -33,7 +33,7 @@ _MOST_ATTEMPTS = 5
 
 def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
     rows = session.rows(SQL["schedules"], json_array(names(refs)))
-    specs = {row["uid"]: spec_of(Kind.SCHEDULE, bool(row["rejected"]), row["spec"]) for row in rows}
+    specs = {one.uid: one.spec for one in many(session, refs, bodies=False).values()}
     runs = _runs(session, [(row["uid"], row["runs"] - _limit(specs[row["uid"]])) for row in rows])
     return {
         ObjectRef(Kind.SCHEDULE, row["namespace"], row["name"]): _schedule_view(

@@ -119,13 +119,18 @@ class SqliteStore:
     async def declared(self, ref: ObjectRef) -> Declared | None:
         return await self._read(partial(catalog.declared, ref=ref))
 
-    async def declared_many(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, Declared]:
-        return await self._read(partial(catalog.many, refs=refs))
+    async def declared_many(self, refs: Sequence[ObjectRef], *, bodies: bool = True) -> Mapping[ObjectRef, Declared]:
+        return await self._read(partial(catalog.many, refs=refs, bodies=bodies))
 
     async def catalog(
         self, kind: Kind, namespace: str | None = None, origin: Origin | None = None
     ) -> Sequence[Declared]:
         return await self._read(partial(catalog.catalog, kind=kind, namespace=namespace, origin=origin))
+
+    async def versions(
+        self, kind: Kind, namespace: str | None = None, origin: Origin | None = None
+    ) -> Mapping[ObjectRef, Version]:
+        return await self._read(partial(catalog.versions, kind=kind, namespace=namespace, origin=origin))
 
     async def dependents(self, refs: Sequence[ObjectRef]) -> frozenset[ObjectRef]:
         return await self._read(partial(catalog.dependents, refs=refs))

@@ -56,6 +56,16 @@ async def test_what_was_applied_comes_back_the_same(store: Store, given) -> None
     assert await store.known(given.ref) == Version(given.uid, given.generation, given.fingerprint)
     assert await store.catalog(given.ref.kind) == [given]
     assert await store.catalog(given.ref.kind, "other") == []
+    assert await store.declared_many([given.ref], bodies=False) == {given.ref: given}
+
+
+async def test_large_bodies_are_left_out_when_nobody_asks_for_them(store: Store) -> None:
+    body = bytes(range(256)) * 256
+    large = schedule(spec=replace(schedule().spec, body=body, labels=("nightly",)))
+    await store.apply([large], START)
+    assert await store.declared_many([large.ref]) == {large.ref: large}
+    without = replace(large, spec=replace(large.spec, body=b""))
+    assert await store.declared_many([large.ref], bodies=False) == {large.ref: without}
 
 
 async def test_apply_returns_only_what_changed(store: Store) -> None:
@@ -239,6 +249,9 @@ async def test_the_catalog_by_owner(store: Store) -> None:
     assert await store.catalog(Kind.QUEUE, NS) == [made, owned]
     assert await store.catalog(Kind.QUEUE, NS, Origin.API) == [made]
     assert await store.catalog(Kind.QUEUE, None, Origin.RESOURCE) == [owned]
+    for namespace, origin, found in ((NS, None, [made, owned]), (NS, Origin.API, [made]), ("other", None, [])):
+        versions = {one.ref: Version(one.uid, one.generation, one.fingerprint) for one in found}
+        assert await store.versions(Kind.QUEUE, namespace, origin) == versions
 
 
 async def test_a_schedule_of_the_api_counts_from_its_creation_and_not_while_it_was_paused(store: Store) -> None:

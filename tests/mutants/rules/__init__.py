@@ -10,6 +10,7 @@ from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 from tests.mutants.rules.restarts import RESTARTS
+from tests.mutants.rules.resync import RESYNC
 
 MUTANTS = (
     *API,
@@ -30,4 +31,5 @@ MUTANTS = (
     *OPERATIONS,
     *EVENTS,
     *RESTARTS,
+    *RESYNC,
 )

@@ -1,13 +1,25 @@
 """The client against a small HTTP server: what an API server can answer that a well-behaved one in tests does not."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
-from angarium.kube.client import JSON_PATCH, KubeClient, KubeError
+from angarium.kube.client import (
+    FIRST_PAGE,
+    JSON_PATCH,
+    LARGEST_PAGE,
+    SMALLEST_PAGE,
+    KubeClient,
+    KubeError,
+    configuration,
+)
 
 UNKNOWN = '299 - "unknown field \\"status.surprise\\""'
 
@@ -20,9 +32,25 @@ async def answer(request: web.Request) -> web.Response:
             return web.Response(text="a proxy's page")
         case "/list":
             return web.json_response([])
+        case "/objects":
+            return web.json_response(page_of(request))
         case "/refused":
             return web.json_response({"kind": "Status", "message": "not for you"}, status=403)
     return web.Response(status=503, text="away")
+
+
+SIZES = [100] * 300 + [100_000] * 300 + [100] * 300
+asked: list[int] = []
+
+
+def page_of(request: web.Request) -> dict[str, Any]:
+    """Objects of these sizes, as many as are asked for; the continue token is the number of the next one."""
+    assert request.headers["Accept-Encoding"] == "identity"
+    limit, start = int(request.query["limit"]), int(request.query.get("continue", 0))
+    asked.append(limit)
+    items = [{"number": number, "text": "x" * SIZES[number]} for number in range(len(SIZES))[start : start + limit]]
+    following = start + len(items)
+    return {"metadata": {"continue": str(following)} if following < len(SIZES) else {}, "items": items}
 
 
 @pytest.fixture
@@ -60,6 +88,34 @@ async def test_errors_are_told_apart(client: KubeClient, path: str, status: int,
         await client.get(path)
     assert raised.value.status == status
     assert raised.value.unreachable == (status != 403)
+
+
+async def test_pages_are_as_long_as_the_size_of_the_objects_allows(client: KubeClient) -> None:
+    pages = [page async for page in client.pages("/objects")]
+    assert [one["number"] for page in pages for one in page] == list(range(len(SIZES)))
+    assert asked[:2] == [FIRST_PAGE, LARGEST_PAGE], "small objects, long pages"
+    assert min(asked) == SMALLEST_PAGE, "large objects, short pages"
+    assert asked[-1] == LARGEST_PAGE, "and back again"
+
+
+def test_a_proxy_of_the_environment_counts_unless_the_api_server_is_excepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.test:3128")
+    monkeypatch.setenv("NO_PROXY", "inside.test")
+    proxies = [proxy_of(tmp_path, f"https://{host}:6443") for host in ("outside.test", "inside.test")]
+    assert proxies == ["http://proxy.test:3128", None]
+    assert proxy_of(tmp_path, "http://outside.test") is None
+
+
+def proxy_of(folder: Path, server: str) -> str | None:
+    file = folder / "kubeconfig"
+    user = {"name": "it", "user": {"token": "t"}}
+    context = {"name": "it", "context": {"cluster": "it", "user": "it"}}
+    content = {"clusters": [{"name": "it", "cluster": {"server": server}}], "users": [user], "contexts": [context]}
+    file.write_text(yaml.safe_dump({**content, "apiVersion": "v1", "kind": "Config", "current-context": "it"}))
+    proxy: str | None = asyncio.run(configuration(file)).proxy
+    return proxy
 
 
 async def test_nobody_there(client: KubeClient) -> None:

@@ -1,20 +1,23 @@
 """Events into the catalog, and the retries of what fails; resyncs that may not take silence for deletion."""
 
 import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.support.resources import manifest_of
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
 from angarium.domain.errors import StoreError
 from angarium.domain.ports import Version
 from angarium.kube.client import PLURALS, KubeError, Manifest
 from angarium.kube.reconciler import LAST_RETRY_S, Reconciler, version
 from angarium.kube.resync import Resync
 from angarium.kube.status import Standing
-from angarium.service.catalog import Replaced
+
+EMPTY = Rejection("Empty", "not kept")
 
 
 class FakeCatalog:
@@ -29,16 +32,24 @@ class FakeCatalog:
         found = self.declared.get(ref)
         return version(found) if found else None
 
-    async def catalog(self, kind: Kind, namespace: str | None = None, origin: object = None) -> list[Declared]:
-        return [one for ref, one in self.declared.items() if ref.kind is kind and namespace in (None, ref.namespace)]
+    async def versions(
+        self, kind: Kind, namespace: str | None = None, origin: object = None
+    ) -> dict[ObjectRef, Version]:
+        found = {ref: version(one) for ref, one in self.declared.items() if ref.kind is kind}
+        return {ref: one for ref, one in found.items() if namespace in (None, ref.namespace)}
 
-    async def apply(self, declared: Sequence[Declared]) -> frozenset[ObjectRef]:
+    async def apply(
+        self, declared: Sequence[Declared], keep: Collection[ObjectRef] = frozenset()
+    ) -> frozenset[ObjectRef]:
+        if not declared:
+            return frozenset()
         self.applied.append(asyncio.get_running_loop().time())
         if self.failures:
             self.failures -= 1
             raise StoreError("the disk is full")
-        self.declared |= {one.ref: one for one in declared}
-        return frozenset(one.ref for one in declared)
+        changed = {one.ref: one for one in declared if one.ref not in keep and self.declared.get(one.ref) != one}
+        self.declared |= changed
+        return frozenset(changed)
 
     async def remove(self, refs: Sequence[tuple[ObjectRef, str | None]]) -> frozenset[ObjectRef]:
         gone = [ref for ref, uid in refs if ref in self.declared and uid in (None, self.declared[ref].uid)]
@@ -46,27 +57,32 @@ class FakeCatalog:
             del self.declared[ref]
         return frozenset(gone)
 
-    async def replace(
+    async def retain(
         self,
         kind: Kind,
-        namespaces: Collection[str] | None,
-        listed: Sequence[Declared],
+        namespace: str | None,
+        present: Collection[ObjectRef],
         keep: Collection[ObjectRef] = frozenset(),
-    ) -> Replaced:
-        changed = [one for one in listed if self.declared.get(one.ref) != one]
-        self.declared |= {one.ref: one for one in changed}
-        stored = [one for one in await self.catalog(kind) if namespaces is None or one.ref.namespace in namespaces]
-        present = {one.ref for one in listed}
-        gone = [(one.ref, one.uid) for one in stored if one.ref not in present and one.ref not in keep]
-        return Replaced(frozenset(one.ref for one in changed), await self.remove(gone))
+    ) -> frozenset[ObjectRef]:
+        stored = await self.versions(kind, namespace)
+        return await self.remove(
+            [(ref, one.uid) for ref, one in stored.items() if ref not in present and ref not in keep]
+        )
 
 
 class Observed:
+    """What the status writer is told: each object as often as that, and its resource version."""
+
     def __init__(self) -> None:
         self.seen: list[ObjectRef] = []
+        self.versions: dict[ObjectRef, str] = {}
 
-    def __call__(self, ref: ObjectRef, standing: Standing) -> None:
+    def observed(self, ref: ObjectRef, standing: Standing, resource_version: str) -> None:
         self.seen.append(ref)
+        self.versions[ref] = resource_version
+
+    def settled(self, ref: ObjectRef) -> str | None:
+        return self.versions.get(ref)
 
 
 @pytest.fixture
@@ -105,10 +121,38 @@ async def test_an_event_is_stored_then_observed(
 async def test_what_is_known_already_is_not_written_again(
     reconciler: Reconciler, catalog: FakeCatalog, observed: Observed
 ) -> None:
-    for _ in range(3):
-        await reconciler.event(False, endpoint())
+    for number in range(3):
+        await reconciler.event(False, endpoint(resourceVersion=str(number)))
     assert len(catalog.applied) == 1
     assert observed.seen == [ref()] * 3, "its status may have changed all the same"
+
+
+async def test_an_object_of_the_same_resource_version_is_not_looked_at_again(
+    reconciler: Reconciler, catalog: FakeCatalog, observed: Observed
+) -> None:
+    for _ in range(2):
+        await reconciler.event(False, endpoint(resourceVersion="7"))
+        await resync_of(FakeLists(Endpoint=[endpoint(resourceVersion="7")]), reconciler, catalog).run(watched=True)
+    assert observed.seen == [ref()]
+    assert catalog.declared.keys() == {ref()}
+    await reconciler.event(True, endpoint(resourceVersion="7"))
+    assert catalog.declared == {}, "a deletion counts, whatever the version"
+
+
+async def test_a_resync_brings_back_what_the_store_has_lost_since_it_was_seen(
+    reconciler: Reconciler, catalog: FakeCatalog
+) -> None:
+    await reconciler.event(False, endpoint(resourceVersion="7"))
+    catalog.declared.clear()
+    await resync_of(FakeLists(Endpoint=[endpoint(resourceVersion="7")]), reconciler, catalog).run(watched=False)
+    assert catalog.declared.keys() == {ref()}
+
+
+async def test_what_could_not_be_stored_is_no_known_version(reconciler: Reconciler, catalog: FakeCatalog) -> None:
+    catalog.failures = 1
+    await reconciler.event(False, endpoint(resourceVersion="7"))
+    await resync_of(FakeLists(Endpoint=[endpoint(resourceVersion="7")]), reconciler, catalog).run(watched=False)
+    assert catalog.declared.keys() == {ref()}
 
 
 async def test_a_deletion_counts_for_the_object_that_was_deleted_only(
@@ -213,6 +257,34 @@ async def test_a_resync_brings_what_is_there_and_removes_what_is_not(
     assert (findings.missed, findings.problems) == (frozenset(), ())
 
 
+async def test_a_resync_holds_one_page_at_a_time(
+    reconciler: Reconciler, catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of these bodies would be 40 MiB."""
+
+    class Large(FakeLists):
+        async def pages(self, path: str) -> AsyncIterator[list[Manifest]]:
+            for number in range(40 if path.endswith("/schedules") else 0):
+                body = {"text": f"{number}" + "x" * 2**20}
+                yield [manifest_of("Schedule", {"body": body}, name=f"large-{number}", resourceVersion="1")]
+
+    async def forgetting(declared: Sequence[Declared], keep: Collection[ObjectRef] = ()) -> frozenset[ObjectRef]:
+        catalog.declared |= {one.ref: replace(one, spec=EMPTY) for one in declared}
+        return frozenset(one.ref for one in declared)
+
+    monkeypatch.setattr(catalog, "apply", forgetting)
+    resync = resync_of(Large(), reconciler, catalog)
+    tracemalloc.start()
+    try:
+        for _ in range(2):
+            await resync.run(watched=False)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(catalog.declared) == 40
+    assert peak < 12 * 2**20
+
+
 @pytest.mark.parametrize("status", [401, 403, 404])
 async def test_a_list_that_is_refused_removes_nothing_of_its_kind(
     reconciler: Reconciler, catalog: FakeCatalog, status: int
@@ -221,7 +293,7 @@ async def test_a_list_that_is_refused_removes_nothing_of_its_kind(
     await reconciler.event(False, manifest_of("Token", name="gone"))
     lists = FakeLists(Endpoint=[endpoint("listed"), KubeError(status, "forbidden")])
     findings = await resync_of(lists, reconciler, catalog).run(watched=False)
-    assert catalog.declared.keys() == {ref("kept")}
+    assert catalog.declared.keys() == {ref("kept"), ref("listed")}, "what came before is brought, nothing is removed"
     (problem,) = findings.problems
     assert "Endpoints cannot be listed" in problem
     assert "forbidden" in problem

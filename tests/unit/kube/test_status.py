@@ -74,7 +74,7 @@ async def test_what_is_as_it_should_be_is_not_written() -> None:
     cluster = Cluster()
     cluster.want(REF, status(lastResult="Delivered"))
     async with writing(cluster) as writer:
-        writer.observed(REF, standing(status(lastResult="Delivered")))
+        writer.observed(REF, standing(status(lastResult="Delivered")), "1")
         for _ in range(20):
             writer.touch([REF])
             await asyncio.sleep(7)
@@ -86,7 +86,7 @@ async def test_a_changed_condition_is_written_at_once_and_again_soon() -> None:
     cluster = Cluster()
     async with writing(cluster) as writer:
         cluster.want(REF, status("False"))
-        writer.observed(REF, standing({}))
+        writer.observed(REF, standing({}), "1")
         await asyncio.sleep(1)
         cluster.want(REF, status("True"))
         writer.touch([REF])
@@ -99,7 +99,7 @@ async def test_a_changed_condition_is_written_at_once_and_again_soon() -> None:
 async def test_progress_comes_once_in_ten_seconds_with_the_newest_state() -> None:
     cluster = Cluster()
     async with writing(cluster) as writer:
-        writer.observed(REF, standing(status()))
+        writer.observed(REF, standing(status()), "1")
         for number in range(250):  # a run every 100 ms
             cluster.want(REF, status(runs=number))
             writer.touch([REF])
@@ -123,7 +123,7 @@ async def test_a_destination_that_comes_and_goes_is_progress() -> None:
 
     cluster = Cluster()
     async with writing(cluster) as writer:
-        writer.observed(OTHER, standing(attempted(0)))
+        writer.observed(OTHER, standing(attempted(0)), "1")
         for number in range(1, 250):
             cluster.want(OTHER, attempted(number))
             writer.touch([OTHER])
@@ -137,7 +137,7 @@ async def test_a_destination_that_comes_and_goes_is_progress() -> None:
 async def test_a_quick_delivery_is_told_in_one_write() -> None:
     cluster = Cluster()
     async with writing(cluster) as writer:
-        writer.observed(REF, standing(status()))
+        writer.observed(REF, standing(status()), "1")
         for state in ("Waiting", "Delivering", "Delivered"):
             cluster.want(REF, status(lastResult=state))
             writer.touch([REF])
@@ -153,7 +153,7 @@ async def test_failures_go_before_successes() -> None:
     async with writing(cluster) as writer:
         for number, ref in enumerate(refs):
             cluster.want(ref, status(runs=1), failing=number >= 15)
-            writer.observed(ref, standing(status()))
+            writer.observed(ref, standing(status()), "1")
         await asyncio.sleep(10)
     assert {name for _, name, _ in cluster.written[:5]} == {f"s{number}" for number in range(15, 20)}
     assert len(cluster.written) == 20
@@ -166,10 +166,10 @@ async def test_conditions_do_not_wait_behind_progress() -> None:
     async with writing(cluster) as writer:
         for ref in busy:
             cluster.want(ref, status(runs=1))
-            writer.observed(ref, standing(status()))
+            writer.observed(ref, standing(status()), "1")
         await asyncio.sleep(2)  # 300 of them at 20/s take 15 s
         cluster.want(OTHER, status("False"))
-        writer.observed(OTHER, standing({}))
+        writer.observed(OTHER, standing({}), "1")
         await asyncio.sleep(0.5)
         assert OTHER.name in [name for _, name, _ in cluster.written]
         await asyncio.sleep(20)
@@ -182,8 +182,8 @@ async def test_progress_is_not_starved_by_touches_without_end() -> None:
     cluster.want(REF, status(runs=1))
     cluster.want(OTHER, status())
     async with writing(cluster) as writer:
-        writer.observed(OTHER, standing(status()))
-        writer.observed(REF, standing(status()))
+        writer.observed(OTHER, standing(status()), "1")
+        writer.observed(REF, standing(status()), "1")
         for _ in range(400):
             writer.touch([OTHER])
             await asyncio.sleep(0.01)
@@ -197,8 +197,8 @@ async def test_an_outage_loses_nothing() -> None:
     cluster.want(REF, status("False"))
     cluster.want(OTHER, status(lastDelivery="now"))
     async with writing(cluster) as writer:
-        writer.observed(REF, standing({}))
-        writer.observed(OTHER, standing(status()))
+        writer.observed(REF, standing({}), "1")
+        writer.observed(OTHER, standing(status()), "1")
         await asyncio.sleep(60)
     assert {name: state for _, name, state in cluster.written} == {
         REF.name: status("False"),
@@ -212,10 +212,10 @@ async def test_a_missing_right_is_tried_again_and_holds_back_nobody(caplog: pyte
     cluster.refusals = [KubeError(403, "forbidden")]
     async with writing(cluster) as writer:
         cluster.want(REF, status("False"))
-        writer.observed(REF, standing({}))
+        writer.observed(REF, standing({}), "1")
         await asyncio.sleep(1)
         cluster.want(OTHER, status())
-        writer.observed(OTHER, standing({}))
+        writer.observed(OTHER, standing({}), "1")
         await asyncio.sleep(REFUSED_RETRY_S)
     assert [name for _, name, _ in cluster.written] == [OTHER.name, REF.name]
     assert "the status of Schedule shop/nightly is refused: forbidden" in caplog.text
@@ -227,7 +227,7 @@ async def test_an_object_that_is_gone_is_left(caplog: pytest.LogCaptureFixture) 
     cluster.refusals = [KubeError(404, "not found")]
     cluster.want(REF, status("False"))
     async with writing(cluster) as writer:
-        writer.observed(REF, standing({}))
+        writer.observed(REF, standing({}), "1")
         await asyncio.sleep(60)
         del cluster.wanted[REF]
         writer.touch([REF])
@@ -243,7 +243,7 @@ async def test_what_the_store_does_not_know_yet_is_written_once_it_does() -> Non
         writer.touch([REF])  # the catalog tells of it first
         await asyncio.sleep(1)
         cluster.want(REF, status())
-        writer.observed(REF, standing({}))
+        writer.observed(REF, standing({}), "1")
         await asyncio.sleep(1)
     assert len(cluster.written) == 1
 
@@ -253,7 +253,7 @@ async def test_a_new_object_of_an_old_name_gets_its_own_status() -> None:
     cluster = Cluster()
     cluster.wanted[REF] = Desired("old", status("False"), failing=False)
     async with writing(cluster) as writer:
-        writer.observed(REF, standing({}, uid="u"))
+        writer.observed(REF, standing({}, uid="u"), "1")
         await asyncio.sleep(1)
         assert cluster.written == [], "that was meant for the old one"
         cluster.want(REF, status())
@@ -268,7 +268,7 @@ async def test_what_the_api_server_drops_is_not_written_for_ever() -> None:
     cluster.kept = lambda state: {name: value for name, value in state.items() if name != "unknown"}
     cluster.want(REF, status(unknown=1, lastResult="Delivered"))
     async with writing(cluster) as writer:
-        writer.observed(REF, standing(status()))
+        writer.observed(REF, standing(status()), "1")
         for _ in range(5):
             writer.touch([REF])
             await asyncio.sleep(15)
@@ -280,8 +280,23 @@ async def test_what_somebody_else_writes_is_put_back() -> None:
     cluster = Cluster()
     cluster.want(REF, status())
     async with writing(cluster) as writer:
-        writer.observed(REF, standing(status()))
+        writer.observed(REF, standing(status()), "1")
         await asyncio.sleep(1)
-        writer.observed(REF, standing(status("False")))
+        writer.observed(REF, standing(status("False")), "1")
         await asyncio.sleep(1)
     assert [state for _, _, state in cluster.written] == [status()]
+
+
+@pytest.mark.looptime
+async def test_a_write_of_ours_settles_nothing() -> None:
+    """What it is answered with may hold a spec that is newer than the one in the store."""
+    cluster = Cluster()
+    async with writing(cluster) as writer:
+        assert writer.settled(REF) is None
+        cluster.want(REF, status("False"))
+        writer.observed(REF, standing({}), "1")
+        await asyncio.sleep(1)
+        assert cluster.written
+        assert writer.settled(REF) == "1"
+        writer.observed(REF, standing(status("False")), "3")
+        assert writer.settled(REF) == "3"

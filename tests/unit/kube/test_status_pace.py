@@ -54,7 +54,7 @@ async def write_all(server: SlowApiServer) -> list[float]:
     """The moments at which the writes began."""
     writer = StatusWriter(server, compute, LoopClock(), asyncio.get_running_loop())  # type: ignore[arg-type]
     for ref in OBJECTS:
-        writer.observed(ref, Standing.of(manifest(PENDING)))
+        writer.observed(ref, Standing.of(manifest(PENDING)), "1")
     running = asyncio.create_task(writer.run())
     try:
         async with asyncio.timeout(60):

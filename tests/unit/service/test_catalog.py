@@ -1,7 +1,7 @@
 """Writes to the catalog on the real store: what is told to whom, and what a list may take away."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from tests.support.resources import declared_of
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Topic, TopicMember
 from angarium.domain.errors import StoreError
 from angarium.domain.notices import CatalogChanged, TakenOver
-from angarium.domain.ports import Applied, CatalogStore
+from angarium.domain.ports import Applied, CatalogStore, Version
 from angarium.service import catalog as module
 from angarium.service.catalog import Catalog
 from angarium.store.sqlite import SqliteStore
@@ -149,7 +149,7 @@ async def test_keep_may_grow_while_the_list_is_written(
 async def test_many_objects_go_in_groups(
     catalog: Catalog, store: SqliteStore, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    listed = [endpoint(f"e{number}") for number in range(1_200)]
+    listed = [endpoint(f"e{number}") for number in range(250)]
     sizes: list[int] = []
     apply, remove = store.apply, store.remove
 
@@ -164,10 +164,10 @@ async def test_many_objects_go_in_groups(
     monkeypatch.setattr(store, "apply", counted)
     monkeypatch.setattr(store, "remove", counted_too)
     changed, _ = await catalog.replace(Kind.ENDPOINT, None, listed)
-    assert (len(changed), sizes) == (1_200, [500, 500, 200])
+    assert (len(changed), sizes) == (250, [100, 100, 50])
     assert frozenset().union(*told(recorder)) == changed
     _, removed = await catalog.replace(Kind.ENDPOINT, None, [])
-    assert (removed, sizes[3:]) == (changed, [500, 500, 200])
+    assert (removed, sizes[3:]) == (changed, [100, 100, 50])
 
 
 async def test_nothing_is_removed_when_the_list_could_not_be_written(
@@ -194,14 +194,14 @@ async def test_an_object_that_was_replaced_since_it_was_read_is_not_removed(
 ) -> None:
     await catalog.apply([endpoint("a")])
     reborn = replace(endpoint("a"), uid="uid-2")
-    listing = store.catalog
+    listing = store.versions
 
-    async def then_reborn(*asked: Any) -> Sequence[Declared]:
+    async def then_reborn(*asked: Any) -> Mapping[ObjectRef, Version]:
         found = await listing(*asked)
         await catalog.apply([reborn])
         return found
 
-    monkeypatch.setattr(store, "catalog", then_reborn)
+    monkeypatch.setattr(store, "versions", then_reborn)
     assert (await catalog.replace(Kind.ENDPOINT, None, [])).removed == frozenset()
     assert await store.declared(reborn.ref) == reborn
 

@@ -17,7 +17,7 @@ from angarium.store.intake import SQL as MESSAGES
 from angarium.store.statements import file_names, load
 
 # These answer with a whole table, or run on a small one; `some_messages` says itself why it may.
-_MAY_SCAN = {"all", "all_keys", "tenants", "kinds", "oldest_due", "some_messages"}
+_MAY_SCAN = {"all", "versions", "all_keys", "tenants", "kinds", "oldest_due", "some_messages"}
 _SMALL = {"sqlite_sequence", "usage", "u", "ended", "asked"}
 
 # Parts of statements.

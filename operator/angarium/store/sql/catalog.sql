@@ -11,12 +11,30 @@ WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND (:orig
     AND deleted_ms IS NULL
 ORDER BY namespace, name;
 
+-- name: versions
+SELECT namespace, name, uid, generation, fingerprint FROM declared
+WHERE kind = :kind AND (:namespace IS NULL OR namespace = :namespace) AND (:origin IS NULL OR origin = :origin)
+    AND deleted_ms IS NULL;
+
 -- name: made
 SELECT count(*) AS count, coalesce(sum(length(spec)), 0) AS bytes
 FROM declared WHERE kind = ? AND namespace = ? AND origin = 'Api';
 
 -- name: many
 SELECT d.* FROM json_each(?) AS ref
+CROSS JOIN declared AS d
+    ON d.kind = ref.value ->> 0 AND d.namespace = ref.value ->> 1 AND d.name = ref.value ->> 2
+WHERE d.deleted_ms IS NULL;
+
+-- name: many_without_bodies
+-- A body that is worth it is taken out before it is decoded: hundreds of KiB that nobody asked for.
+SELECT d.kind, d.namespace, d.name, d.uid, d.generation, d.fingerprint, d.created_ms, d.applied_ms, d.rejected, d.labels,
+    d.run_now, d.last_slot_ms, d.origin, iif(
+        d.kind = 'Schedule' AND d.rejected = 0 AND length(d.spec) > 4096,
+        CAST(json_remove(CAST(d.spec AS TEXT), '$.body') AS BLOB),
+        d.spec
+    ) AS spec
+FROM json_each(?) AS ref
 CROSS JOIN declared AS d
     ON d.kind = ref.value ->> 0 AND d.namespace = ref.value ->> 1 AND d.name = ref.value ->> 2
 WHERE d.deleted_ms IS NULL;

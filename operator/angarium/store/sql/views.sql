@@ -1,5 +1,5 @@
 -- name: schedules
-SELECT d.kind, d.namespace, d.name, d.rejected, d.spec, s.* FROM json_each(?) AS ref
+SELECT d.namespace, d.name, s.* FROM json_each(?) AS ref
 CROSS JOIN declared AS d ON d.kind = 'Schedule' AND d.namespace = ref.value ->> 1 AND d.name = ref.value ->> 2
 CROSS JOIN schedules AS s ON s.uid = d.uid;
 
