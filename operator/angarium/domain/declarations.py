@@ -9,6 +9,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+DEFAULT_HISTORY = 10
+"""Runs of a Schedule that its status shows."""
+
 
 class Kind(StrEnum):
     """The kinds of resource that are declared."""
@@ -208,7 +211,7 @@ class Schedule:
     starting_deadline: timedelta | None = None
     missed_run_policy: MissedRunPolicy = MissedRunPolicy.RUN_LATEST
     concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
-    history_limit: int = 10
+    history_limit: int = DEFAULT_HISTORY
     queue: str | None = None
     callback: Callback | None = None
     failure_callback: Callback | None = None
