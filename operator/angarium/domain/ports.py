@@ -92,7 +92,9 @@ class References(Protocol):
 
     async def secret(self, namespace: str, ref: KeyRef) -> bytes: ...
 
-    async def config_map(self, namespace: str, ref: KeyRef) -> bytes: ...
+    async def config_map(self, namespace: str, ref: KeyRef, *, anew: bool = False) -> bytes:
+        """`anew`: as it is now, not as it was read last, unless it cannot be told now."""
+        ...
 
 
 class Dispatch(Protocol):

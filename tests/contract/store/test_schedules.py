@@ -1,9 +1,9 @@
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from tests.support.fakes import START
+from tests.support.firings import again, begun, due, fire, shown
 from tests.support.stores import (
     DAY,
     NS,
@@ -22,40 +22,13 @@ from tests.support.stores import (
     topic,
 )
 
-from angarium.domain.declarations import ConcurrencyPolicy, Declared, Destination, Rejection, Timing
-from angarium.domain.firing import DueSchedule, Fired
+from angarium.domain.declarations import ConcurrencyPolicy, Destination, Rejection, Timing
 from angarium.domain.messages import LogState, MessageState, Trigger
 from angarium.domain.ports import Store
-from angarium.domain.views import HistoryFilter, ScheduleView
+from angarium.domain.views import HistoryFilter
 
 MINUTE = timedelta(minutes=1)
 REJECTED = Rejection("InvalidCron", "spec.cron: no")
-
-
-async def due(store: Store, now: datetime = START) -> Sequence[DueSchedule]:
-    return (await store.due_schedules(now, 100)).schedules
-
-
-async def begun(store: Store, declared: Declared, now: datetime = START) -> DueSchedule:
-    """The Schedule as the scheduler gets it after this apply."""
-    await store.apply([declared], now)
-    (found,) = await due(store, now)
-    return found
-
-
-async def fire(store: Store, due_: DueSchedule, *slots: datetime, room: int = 0, **given: object) -> Fired:
-    (fired,) = await store.fire([firing(due_, *slots, **given)], grant(room) if room else None)
-    return fired
-
-
-async def again(store: Store, after: datetime = START + MINUTE) -> DueSchedule:
-    """The only Schedule, when it is looked at next."""
-    (found,) = await due(store, after)
-    return found
-
-
-async def shown(store: Store) -> ScheduleView:
-    return (await store.schedule_views([schedule().ref]))[schedule().ref]
 
 
 class TestFirstSightAndEdits:
