@@ -1,7 +1,7 @@
 """The clock is set forward or back by an hour, while the program runs or between: nothing is lost, nothing bursts."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 from tests.support import launcher
 from tests.support.angarium import Angarium
 from tests.support.cluster import wait_for
-from tests.support.launcher import set_clock
+from tests.support.moved_clock import Clock
 from tests.support.programs import python_module
 from tests.support.receiver import Answer, Receiver
 
@@ -19,20 +19,6 @@ from angarium.files.users import DEFAULT_USER
 HOUR = timedelta(hours=1)
 NOTICED_S = 20.0
 SLOW_S = 3.0
-
-
-class Clock:
-    """The clock of the program, which begins two and a half minutes after a multiple of five minutes."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        now = datetime.now(UTC)
-        self._ahead = timedelta(minutes=2.5) - timedelta(minutes=now.minute % 5, seconds=now.second)
-        self.move(timedelta(0))
-
-    def move(self, step: timedelta) -> None:
-        self._ahead += step
-        set_clock(self._folder, self._ahead)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ class FakeReferences:
     async def secret(self, namespace: str, ref: KeyRef) -> bytes:
         return self._read(self.secrets, "SecretNotFound", namespace, ref)
 
-    async def config_map(self, namespace: str, ref: KeyRef) -> bytes:
+    async def config_map(self, namespace: str, ref: KeyRef, *, anew: bool = False) -> bytes:
         return self._read(self.config_maps, "ConfigMapNotFound", namespace, ref)
 
     def _read(self, held: Mapping[tuple[str, str, str], bytes], reason: str, namespace: str, ref: KeyRef) -> bytes:

@@ -152,11 +152,11 @@ def _range_problem(found: re.Match[str], column: _Field) -> str | None:
     if not column.holds(low) or (found["high"] and not column.holds(high)):
         return f"use {_range_of(column)}"
     assert low is not None
-    if column is _WEEKDAY and low == 7 and (found["high"] or found["step"]):
+    if column is _WEEKDAY and low == 7 and (high not in (None, 7) or found["step"]):
         return "a range that begins with Sunday begins with 0"
     if high is not None and (problem := _order_problem(low, high, column, found.re is _HASHED)):
         return problem
-    if high == 0:
+    if high == 0 < low:
         high = 7
     return _step_problem(found, low, column.high if high is None else high)
 
@@ -165,7 +165,7 @@ def _order_problem(low: int, high: int, column: _Field, hashed: bool) -> str | N
     if column is _WEEKDAY and high == 0 < low < 7:
         return None
     if low == high:
-        return f"a range needs two different ends; write {low}"
+        return f"H needs a range of two values or more; write {low}" if hashed else None
     if low > high and hashed:
         return "a range cannot run backwards; write the smaller number first"
     if low > high:
@@ -188,12 +188,21 @@ def _step_problem(found: re.Match[str], low: int, high: int) -> str | None:
     return None
 
 
+def _without_span_of_one(item: str, column: _Field) -> str:
+    """croniter takes 5-5 for the whole range; everybody else takes it for 5."""
+    found = _RANGE.fullmatch(item)
+    if found is None or not found["high"] or column.number(found["low"]) != column.number(found["high"]):
+        return item
+    return found["low"]
+
+
 def _range_of(column: _Field) -> str:
     names = f" or {column.names[0]} to {column.names[-1]}" if column.names else ""
     return f"{column.low} to {column.high}{names}"
 
 
 def _spelled(part: str, column: _Field) -> str:
+    part = ",".join(_without_span_of_one(item, column) for item in part.split(","))
     if part == "*/1" or (column in (_DAY, _WEEKDAY) and not {"*", "*/1"}.isdisjoint(part.split(","))):
         return "*"  # With a day field restricted, croniter would take */1 for a restriction and fire every day.
     if column in (_DAY, _WEEKDAY):

@@ -11,6 +11,9 @@ from enum import StrEnum
 
 from angarium.domain.reasons import SpecReason
 
+DEFAULT_HISTORY = 10
+"""Runs of a Schedule that its status shows."""
+
 
 class Kind(StrEnum):
     """The kinds of resource that are declared."""
@@ -210,7 +213,7 @@ class Schedule:
     starting_deadline: timedelta | None = None
     missed_run_policy: MissedRunPolicy = MissedRunPolicy.RUN_LATEST
     concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
-    history_limit: int = 10
+    history_limit: int = DEFAULT_HISTORY
     queue: str | None = None
     callback: Callback | None = None
     failure_callback: Callback | None = None

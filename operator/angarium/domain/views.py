@@ -10,6 +10,19 @@ from angarium.domain.reasons import BlockReason
 
 T = TypeVar("T")
 
+SHOWN_MEMBERS = 10
+"""Messages of a run that are told of one by one, failing ones first; the others are counted."""
+SHOWN_ATTEMPTS = 5
+"""Of each of them, the newest."""
+FAILING_FIRST = (
+    MessageState.FAILED,
+    MessageState.RETRYING,
+    MessageState.DELIVERING,
+    MessageState.WAITING,
+    MessageState.CANCELED,
+    MessageState.DELIVERED,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
@@ -129,7 +142,10 @@ class RunView:
 
 @dataclass(frozen=True, slots=True)
 class ScheduleView:
-    """What the store knows of a Schedule: newest run first."""
+    """What the store knows of a Schedule: newest run first.
+
+    There is one, if it ever ran, whatever its history limit is: what became of it is always told.
+    """
 
     next_slot: datetime | None
     last_slot: datetime | None

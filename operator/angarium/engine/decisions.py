@@ -1,5 +1,6 @@
 """Turns a due Schedule into a Firing: which slots run and what they publish. Stores nothing."""
 
+import asyncio
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,6 +16,9 @@ from angarium.domain.ports import References
 from angarium.domain.reasons import RunReason
 from angarium.domain.slots import Plan, plan
 from angarium.resources.body import MAX_BYTES
+
+READS_AT_ONCE = 100
+"""ConfigMaps that are read side by side: an API server that hangs must not take all connections there are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class Decisions:
     def __init__(self, references: References, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._references = references
         self._entropy = entropy
+        self._turns = asyncio.Semaphore(READS_AT_ONCE)
 
     async def decide(self, due: DueSchedule, now: datetime, alive_since: datetime) -> Decision:
         """What this Schedule does now. Slots that were due before `alive_since` were missed.
@@ -77,7 +82,8 @@ class Decisions:
         body = schedule.body
         if schedule.body_from is not None:
             try:
-                body = await self._references.config_map(namespace, schedule.body_from)
+                async with self._turns:
+                    body = await self._references.config_map(namespace, schedule.body_from, anew=True)
             except ReferenceMissing as missing:
                 return None, (RunReason.REF_NOT_FOUND, str(missing))
             if len(body) > MAX_BYTES:

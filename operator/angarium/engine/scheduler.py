@@ -34,6 +34,8 @@ _POLL = timedelta(seconds=5)
 _STALL = timedelta(seconds=60)
 _REFERENCE_PAUSE = timedelta(seconds=15)
 _FAILURE_PAUSE = timedelta(seconds=60)
+_PATIENCE_S = 0.1
+"""How long those that are decided wait for those that have to read a ConfigMap first, to fire with them."""
 
 _log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Scheduler:
         self._clock = clock
         self._waker = Waker()
         self._put_off = _PutOff()
+        self._deciding: dict[_Key, asyncio.Task[Decision | None]] = {}
         self._alive_since = self._turned = clock.now()
         self._turned_monotonic = clock.monotonic()
 
@@ -71,18 +74,26 @@ class Scheduler:
         """The loop; goes on until it is cancelled."""
         self._alive_since = self._turned = self._clock.now()
         self._turned_monotonic = self._clock.monotonic()
-        while True:
-            pulse.beat()
-            self._notice_stall()
-            try:
-                pause = await self._turn()
-            except StoreError as error:
-                _log.warning(
-                    "schedules could not be fired, that is tried again: %s", error, extra={"action": "schedule.fire"}
-                )
-                pause = _POLL
-            if pause > timedelta(0):
-                await self._waker.wait(pause)
+        try:
+            while True:
+                pulse.beat()
+                self._notice_stall()
+                pause = await self._turn_or_pause()
+                if pause > timedelta(0):
+                    await self._waker.wait(pause)
+        finally:
+            for deciding in self._deciding.values():
+                deciding.cancel()
+            self._deciding.clear()
+
+    async def _turn_or_pause(self) -> timedelta:
+        try:
+            return await self._turn()
+        except StoreError as error:
+            _log.warning(
+                "schedules could not be fired, that is tried again: %s", error, extra={"action": "schedule.fire"}
+            )
+            return _POLL
 
     def _notice_stall(self) -> None:
         """After standing still, or a jump of the clock, what was due meanwhile counts as missed."""
@@ -103,23 +114,38 @@ class Scheduler:
         """Fire what is due, up to one transaction's worth. Returns how long there is nothing more to do."""
         now = self._clock.now()
         self._put_off.expire(self._clock.monotonic())
-        due = await self._store.due_schedules(now, MOST_AT_ONCE + len(self._put_off))
-        ready = [schedule for schedule in due.schedules if schedule not in self._put_off][:MOST_AT_ONCE]
-        # Side by side: each may have to wait for a ConfigMap.
-        decided = await asyncio.gather(*(self._decide(schedule, now) for schedule in ready))
-        decisions = [decision for decision in decided if decision]
+        due = await self._store.due_schedules(now, MOST_AT_ONCE + len(self._put_off) + len(self._deciding))
+        idle = [one for one in due.schedules if one not in self._put_off and _key(one) not in self._deciding]
+        ready = idle[:MOST_AT_ONCE]
+        decisions = await self._decisions_about(ready, now)
         if decisions:
             await self._fire_each(decisions)
-        if ready:
+        if ready or decisions:
             return timedelta(0)
         pause = min(_POLL, self._put_off.pause(self._clock.monotonic()))
         return pause if due.next_wake is None else min(pause, max(_AT_LEAST, due.next_wake - self._clock.now()))
+
+    async def _decisions_about(self, ready: Sequence[DueSchedule], now: datetime) -> list[Decision]:
+        """Those that can be made now, earlier ones that had to wait included.
+
+        Side by side, and apart from this loop: who has to wait for a ConfigMap holds up no other.
+        """
+        begun = {_key(due): asyncio.create_task(self._decide(due, now)) for due in ready}
+        self._deciding |= begun
+        if begun:
+            _, waiting = await asyncio.wait(begun.values(), timeout=_PATIENCE_S)
+            for task in waiting:
+                task.add_done_callback(lambda _: self.wake())
+        done = [key for key, task in self._deciding.items() if task.done()]
+        decided = [self._deciding.pop(key).result() for key in done]
+        return [decision for decision in decided if decision]
 
     async def _decide(self, due: DueSchedule, now: datetime) -> Decision | None:
         """The decision, or None if there is none now: this Schedule is put off, the others go on."""
         pause = _REFERENCE_PAUSE
         try:
-            return await self._decisions.decide(due, now, self._alive_since)
+            # What could not be read or stored for a while has missed its slots as well.
+            return await self._decisions.decide(due, now, max(self._alive_since, now - _STALL))
         except ReferenceUnavailable as error:
             _log.warning(
                 "%s fires later: %s",
@@ -207,20 +233,28 @@ _ROOM_PER_RUN = 4  # most runs have one message; what a larger Topic needs is cl
 _AT_LEAST = timedelta(milliseconds=1)
 
 
+_Key = tuple[str, str]
+"""A Schedule as it is declared now: one that changes is looked at again."""
+
+
+def _key(due: DueSchedule) -> _Key:
+    return due.declared.uid, due.declared.fingerprint
+
+
 class _PutOff:
-    """Schedules that cannot be decided on now, until when (monotonic seconds); one that changes is looked at again."""
+    """Schedules that cannot be decided on now, until when (monotonic seconds)."""
 
     def __init__(self) -> None:
-        self._until: dict[tuple[str, str], float] = {}
+        self._until: dict[_Key, float] = {}
 
     def __len__(self) -> int:
         return len(self._until)
 
     def __contains__(self, due: DueSchedule) -> bool:
-        return (due.declared.uid, due.declared.fingerprint) in self._until
+        return _key(due) in self._until
 
     def add(self, due: DueSchedule, until: float) -> None:
-        self._until[due.declared.uid, due.declared.fingerprint] = until
+        self._until[_key(due)] = until
 
     def expire(self, now: float) -> None:
         self._until = {key: until for key, until in self._until.items() if until > now}

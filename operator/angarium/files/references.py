@@ -39,7 +39,7 @@ class FileReferences:
     async def secret(self, namespace: str, ref: KeyRef) -> bytes:
         return self._value("Secret", namespace, ref)
 
-    async def config_map(self, namespace: str, ref: KeyRef) -> bytes:
+    async def config_map(self, namespace: str, ref: KeyRef, *, anew: bool = False) -> bytes:
         return self._value("ConfigMap", namespace, ref)
 
     def _value(self, kind: str, namespace: str, ref: KeyRef) -> bytes:

@@ -1,5 +1,7 @@
 """Reads Secrets and ConfigMaps by name for the delivery plane: cached 60 s, up to 1 h while the API is away.
 
+What a Schedule sends is read for each slot, and cached for that hour only.
+
 Nothing is ever watched or listed. May be asked from any loop; the API server is asked from the operator's.
 """
 
@@ -22,7 +24,8 @@ STALE_S = 3600.0
 ANSWER_S = 20.0
 START_S = 5.0
 """How long a read waits for an operator that is just starting: deliveries start before it does."""
-
+QUICK_ANSWER_S = 2.0
+"""How long an API server that does not answer holds up what the value read last would do for."""
 NOT_CONNECTED = "the operator is not connected to the API server"
 
 
@@ -61,11 +64,11 @@ class KubeReferences:
     async def secret(self, namespace: str, ref: KeyRef) -> bytes:
         return await self._value("secrets", namespace, ref)
 
-    async def config_map(self, namespace: str, ref: KeyRef) -> bytes:
-        return await self._value("configmaps", namespace, ref)
+    async def config_map(self, namespace: str, ref: KeyRef, *, anew: bool = False) -> bytes:
+        return await self._value("configmaps", namespace, ref, anew=anew)
 
-    async def _value(self, plural: str, namespace: str, ref: KeyRef) -> bytes:
-        read = await self._object((plural, namespace, ref.name), ref.key)
+    async def _value(self, plural: str, namespace: str, ref: KeyRef, *, anew: bool = False) -> bytes:
+        read = await self._object((plural, namespace, ref.name), ref.key, anew=anew)
         kind = "Secret" if plural == "secrets" else "ConfigMap"
         reason = ReferenceReason(f"{kind}NotFound")
         if read.values is None:
@@ -74,36 +77,42 @@ class KubeReferences:
             raise ReferenceMissing(reason, f"{kind} {ref.name!r} has no key {ref.key!r}")
         return read.values[ref.key]
 
-    async def _object(self, what: tuple[str, str, str], key: str) -> _Read:
+    async def _object(self, what: tuple[str, str, str], key: str, *, anew: bool) -> _Read:
         cached = self._cache.get(what)
-        if cached is not None and cached.fresh(key, self._clock.monotonic()):
+        if cached is not None and cached.fresh(key, self._clock.monotonic()) and not anew:
             return cached
         if not self._started.done():
             await asyncio.wait([asyncio.wrap_future(self._started)], timeout=START_S)
         loop = self._loop
         if loop is None or loop.is_closed():
-            return self._stale(what, NOT_CONNECTED)
+            return self._stale(what, key, NOT_CONNECTED)
         asking = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._read_once(what), loop))
         # Waited for, not awaited: an operator that ends cancels its read, and that must not look like our own end.
         try:
-            done, _ = await asyncio.wait([asking], timeout=ANSWER_S)
+            done, _ = await asyncio.wait([asking], timeout=QUICK_ANSWER_S if self._serves(what, key) else ANSWER_S)
         finally:
             asking.cancel()
         if not done:
-            return self._stale(what, "the API server does not answer")
+            return self._stale(what, key, "the API server does not answer")
         if asking.cancelled():
-            return self._stale(what, NOT_CONNECTED)
+            return self._stale(what, key, NOT_CONNECTED)
         try:
             return asking.result()
         except KubeError as error:
-            return self._stale(what, str(error))
+            return self._stale(what, key, str(error))
 
-    def _stale(self, what: tuple[str, str, str], why: str) -> _Read:
+    def _serves(self, what: tuple[str, str, str], key: str) -> _Read | None:
         """The value read last, while it is not too old, and only if there was one."""
         cached = self._cache.get(what)
-        if cached is not None and cached.values is not None and self._clock.monotonic() - cached.at < STALE_S:
-            return cached
-        raise ReferenceUnavailable(f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}")
+        if cached is None or cached.values is None or key not in cached.values:
+            return None
+        return cached if self._clock.monotonic() - cached.at < STALE_S else None
+
+    def _stale(self, what: tuple[str, str, str], key: str, why: str) -> _Read:
+        cached = self._serves(what, key)
+        if cached is None:
+            raise ReferenceUnavailable(f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}")
+        return cached
 
     async def _read_once(self, what: tuple[str, str, str]) -> _Read:
         """Asks once however many wait for the same object."""

@@ -1,29 +1,28 @@
 """The runs in a Schedule's status: fan-out summed up, failing members first, and never more than fits."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from angarium.domain.messages import MessageState
 from angarium.domain.runs import run_state
-from angarium.domain.views import AttemptView, MemberView, RunView
+from angarium.domain.views import (
+    FAILING_FIRST,
+    SHOWN_ATTEMPTS,
+    SHOWN_MEMBERS,
+    AttemptView,
+    MemberView,
+    RunView,
+)
 from angarium.resources import attempts
 from angarium.resources.times import format_slot, format_time_ms
 
 MAX_STATUS_BYTES = 32 * 1024
-MAX_MEMBERS = 10
-MAX_ATTEMPTS = 5
 MAX_REASON = 64
 
-_FAILING_FIRST = (
-    MessageState.FAILED,
-    MessageState.RETRYING,
-    MessageState.DELIVERING,
-    MessageState.WAITING,
-    MessageState.CANCELED,
-    MessageState.DELIVERED,
-)
+_ESCAPED = re.compile("[<>&\u2028\u2029]")
 
 
 def state_of(run: RunView) -> MessageState:
@@ -35,8 +34,8 @@ def with_recent(status: dict[str, Any], runs: Sequence[RunView]) -> dict[str, An
     room = MAX_STATUS_BYTES - _size(status) - len(',"recentRuns":[]')
     recent: list[dict[str, Any]] = []
     for run in runs:
-        written = _entry(run, MAX_ATTEMPTS)
-        for shown in range(MAX_ATTEMPTS - 1, -1, -1):
+        written = _entry(run, SHOWN_ATTEMPTS)
+        for shown in range(SHOWN_ATTEMPTS - 1, -1, -1):
             if recent or _size(written) <= room:
                 break
             written = _entry(run, shown)
@@ -50,7 +49,7 @@ def with_recent(status: dict[str, Any], runs: Sequence[RunView]) -> dict[str, An
 def _entry(run: RunView, most_attempts: int) -> dict[str, Any]:
     counts = _counts(run)
     state = run_state(counts)
-    members = sorted(run.members, key=lambda member: _FAILING_FIRST.index(member.state))[:MAX_MEMBERS]
+    members = sorted(run.members, key=lambda member: FAILING_FIRST.index(member.state))[:SHOWN_MEMBERS]
     written: dict[str, Any] = {
         "slot": format_slot(run.run.slot),
         "trigger": run.run.trigger.value,
@@ -111,5 +110,6 @@ def _in_order(member: MemberView) -> list[AttemptView]:
 
 
 def _size(value: Mapping[str, Any]) -> int:
-    """Bytes of the value as compact JSON in UTF-8."""
-    return len(json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode())
+    """Bytes of the value as the API server writes it: compact JSON in UTF-8, with <, > and & as \\u003c and so on."""
+    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return len(_ESCAPED.sub("\\\\u1234", text).encode())

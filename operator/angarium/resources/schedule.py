@@ -6,6 +6,7 @@ from typing import Any
 
 from angarium.domain import slots
 from angarium.domain.declarations import (
+    DEFAULT_HISTORY,
     ConcurrencyPolicy,
     Declared,
     MissedRunPolicy,
@@ -23,7 +24,6 @@ from angarium.resources.fields import Fields
 from angarium.resources.times import format_slot, format_time
 
 MAX_HISTORY = 50
-DEFAULT_HISTORY = 10
 MAX_WHEN = 384
 
 _LONGEST_DEADLINE_S = 366 * 86_400

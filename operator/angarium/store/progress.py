@@ -1,16 +1,19 @@
 """What the statuses of Schedules, Endpoints, Topics and Queues show, read for many objects with a few statements."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from angarium.domain.declarations import Kind, ObjectRef, Schedule, Topic
+from angarium.domain.declarations import DEFAULT_HISTORY, Kind, ObjectRef, Schedule, Topic
 from angarium.domain.fanout import Member, members_of
 from angarium.domain.instants import from_ms, optional_time, to_ms
 from angarium.domain.messages import MessageState
 from angarium.domain.reasons import BlockReason
 from angarium.domain.slots import occurrence_after
 from angarium.domain.views import (
+    FAILING_FIRST,
+    SHOWN_ATTEMPTS,
+    SHOWN_MEMBERS,
     AttemptView,
     Backlog,
     Block,
@@ -27,24 +30,46 @@ from angarium.store.statements import load
 from angarium.store.transaction import Row, Session, json_array
 
 SQL = load("views")
-_MOST_MEMBERS = 100
-_MOST_ATTEMPTS = 5
+_MOST_SHOWN = 450
+"""Messages and attempts of one Schedule: the JSON of one has 80 bytes or more, and 32 KiB are a status's limit."""
+_MOST_STATES = 100
+_ORDER = " ".join(FAILING_FIRST)
 
 
 def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
+    """With the runs that a status may show, and no more of them than any status has room for."""
     rows = session.rows(SQL["schedules"], json_array(names(refs)))
     specs = {one.uid: one.spec for one in many(session, refs, bodies=False).values()}
     runs = _runs(session, [(row["uid"], row["runs"] - _limit(specs[row["uid"]])) for row in rows])
+    return _schedule_views(rows, specs, runs)
+
+
+def last_runs(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
+    """With the newest run only, the states of its messages, and no attempts."""
+    rows = session.rows(SQL["schedules"], json_array(names(refs)))
+    specs = {row["uid"]: spec_of(Kind.SCHEDULE, bool(row["rejected"]), row["spec"]) for row in rows}
+    newest = session.rows(SQL["runs"], json_array((row["uid"], row["runs"] - 1) for row in rows))
+    members = _members(session, [row["seq"] for row in newest], _MOST_STATES)
+    runs = {
+        row["schedule_uid"]: [_run_view(row, [_member(one, ()) for one in members.get(row["seq"], ())])]
+        for row in newest
+    }
+    return _schedule_views(rows, specs, runs)
+
+
+def _limit(spec: object) -> int:
+    return max(1, spec.history_limit if isinstance(spec, Schedule) else DEFAULT_HISTORY)
+
+
+def _schedule_views(
+    rows: Sequence[Row], specs: Mapping[str, object], runs: Mapping[str, Sequence[RunView]]
+) -> Mapping[ObjectRef, ScheduleView]:
     return {
         ObjectRef(Kind.SCHEDULE, row["namespace"], row["name"]): _schedule_view(
             row, specs[row["uid"]], runs.get(row["uid"], ())
         )
         for row in rows
     }
-
-
-def _limit(spec: object) -> int:
-    return spec.history_limit if isinstance(spec, Schedule) else 0
 
 
 def _schedule_view(row: Row, spec: object, runs: Sequence[RunView]) -> ScheduleView:
@@ -65,14 +90,30 @@ def _schedule_view(row: Row, spec: object, runs: Sequence[RunView]) -> ScheduleV
 def _runs(session: Session, wanted: Sequence[tuple[str, int]]) -> Mapping[str, Sequence[RunView]]:
     """By uid, newest first: the runs numbered higher than given."""
     rows = session.rows(SQL["runs"], json_array(wanted))
-    members = _members(session, [row["seq"] for row in rows])
-    counts = _counts(session, [run for run, listed in members.items() if len(listed) == _MOST_MEMBERS])
+    members = _members(session, [row["seq"] for row in rows], SHOWN_MEMBERS)
+    rows = list(_fitting(rows, members))
+    shown = [one for row in rows for one in members.get(row["seq"], ())]
+    attempts = _attempts(session, [(one["seq"], one["attempts"] - SHOWN_ATTEMPTS) for one in shown])
+    counts = _counts(session, [row["seq"] for row in rows if len(members.get(row["seq"], ())) == SHOWN_MEMBERS])
     runs: defaultdict[str, list[RunView]] = defaultdict(list)
     for row in rows:
-        seq = row["seq"]
-        run = RunView(run_of(row), tuple(members.get(seq, ())), row["reason"], row["error"], counts.get(seq, {}))
-        runs[row["schedule_uid"]].append(run)
+        views = [_member(one, attempts[one["seq"]]) for one in members.get(row["seq"], ())]
+        runs[row["schedule_uid"]].append(_run_view(row, views, counts.get(row["seq"])))
     return runs
+
+
+def _fitting(runs: Sequence[Row], members: Mapping[int, Sequence[Row]]) -> Iterator[Row]:
+    """Without a Schedule's oldest ones that could not be shown in any case. Its newest stays: it can be thinned out."""
+    shown: defaultdict[str, int] = defaultdict(int)
+    for run in runs:
+        uid, of_run = run["schedule_uid"], members.get(run["seq"], ())
+        if shown[uid] <= _MOST_SHOWN:
+            yield run
+            shown[uid] += sum(1 + min(one["attempts"], SHOWN_ATTEMPTS) for one in of_run)
+
+
+def _run_view(row: Row, members: Sequence[MemberView], counts: Mapping[MessageState, int] | None = None) -> RunView:
+    return RunView(run_of(row), tuple(members), row["reason"], row["error"], counts or {})
 
 
 def _counts(session: Session, runs: Sequence[int]) -> Mapping[int, Mapping[MessageState, int]]:
@@ -83,12 +124,10 @@ def _counts(session: Session, runs: Sequence[int]) -> Mapping[int, Mapping[Messa
     return counts
 
 
-def _members(session: Session, runs: Sequence[int]) -> Mapping[int, Sequence[MemberView]]:
-    rows = session.rows(SQL["members"], runs=json_array(runs), most=_MOST_MEMBERS)
-    attempts = _attempts(session, [(row["seq"], row["attempts"] - _MOST_ATTEMPTS) for row in rows])
-    members: defaultdict[int, list[MemberView]] = defaultdict(list)
-    for row in rows:
-        members[row["run"]].append(_member(row, attempts[row["seq"]]))
+def _members(session: Session, runs: Sequence[int], most: int) -> Mapping[int, Sequence[Row]]:
+    members: defaultdict[int, list[Row]] = defaultdict(list)
+    for row in session.rows(SQL["members"], runs=json_array(runs), most=most, order=_ORDER):
+        members[row["run"]].append(row)
     return members
 
 

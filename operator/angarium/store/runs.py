@@ -74,18 +74,16 @@ class _Firing:
     def _fire(self, run: Run) -> FiredRun | None:
         if self._fired_before(run):
             return None
-        canceled: list[str] = []
-        if run.trigger is Trigger.SLOT and self._policy is not ConcurrencyPolicy.ALLOW:
-            active = self._active()
-            if active and self._policy is ConcurrencyPolicy.FORBID:
-                self._forbidden += 1
-                return FiredRun(run, forbidden=True)
-            for seq in active:
-                canceled += cancel_run(self._tx, seq, self._firing.now)
+        policy = self._policy if run.trigger is Trigger.SLOT else ConcurrencyPolicy.ALLOW
+        active = [] if policy is ConcurrencyPolicy.ALLOW else self._active()
+        if active and policy is ConcurrencyPolicy.FORBID:
+            self._forbidden += 1
+            return FiredRun(run, forbidden=True)
         outcome = self._start(run)
-        if isinstance(outcome, Acceptance):
-            return FiredRun(run, acceptance=outcome, canceled_ids=tuple(canceled))
-        return FiredRun(run, problem=outcome, canceled_ids=tuple(canceled))
+        if not isinstance(outcome, Acceptance):
+            return FiredRun(run, problem=outcome)  # What is active goes on: there is nothing in its place.
+        canceled = [message for seq in active for message in cancel_run(self._tx, seq, self._firing.now)]
+        return FiredRun(run, acceptance=outcome, canceled_ids=tuple(canceled))
 
     @property
     def _policy(self) -> ConcurrencyPolicy:

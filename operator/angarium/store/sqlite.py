@@ -265,6 +265,9 @@ class SqliteStore:
     async def schedule_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
         return await self._read(partial(progress.schedule_views, refs=refs))
 
+    async def last_runs(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
+        return await self._read(partial(progress.last_runs, refs=refs))
+
     async def endpoint_views(self, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, EndpointView]:
         return await self._read(partial(progress.endpoint_views, refs=refs))
 

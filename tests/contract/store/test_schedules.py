@@ -1,9 +1,9 @@
-from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from tests.support.fakes import START
+from tests.support.firings import again, begun, due, fire, shown
 from tests.support.stores import (
     DAY,
     NS,
@@ -22,41 +22,14 @@ from tests.support.stores import (
     topic,
 )
 
-from angarium.domain.declarations import ConcurrencyPolicy, Declared, Destination, Rejection, Timing
-from angarium.domain.firing import DueSchedule, Fired
+from angarium.domain.declarations import ConcurrencyPolicy, Destination, Rejection, Timing
 from angarium.domain.messages import LogState, MessageState, Trigger
 from angarium.domain.ports import Store
 from angarium.domain.reasons import RunReason
-from angarium.domain.views import HistoryFilter, ScheduleView
+from angarium.domain.views import HistoryFilter
 
 MINUTE = timedelta(minutes=1)
 REJECTED = Rejection("InvalidCron", "spec.cron: no")
-
-
-async def due(store: Store, now: datetime = START) -> Sequence[DueSchedule]:
-    return (await store.due_schedules(now, 100)).schedules
-
-
-async def begun(store: Store, declared: Declared, now: datetime = START) -> DueSchedule:
-    """The Schedule as the scheduler gets it after this apply."""
-    await store.apply([declared], now)
-    (found,) = await due(store, now)
-    return found
-
-
-async def fire(store: Store, due_: DueSchedule, *slots: datetime, room: int = 0, **given: object) -> Fired:
-    (fired,) = await store.fire([firing(due_, *slots, **given)], grant(room) if room else None)
-    return fired
-
-
-async def again(store: Store, after: datetime = START + MINUTE) -> DueSchedule:
-    """The only Schedule, when it is looked at next."""
-    (found,) = await due(store, after)
-    return found
-
-
-async def shown(store: Store) -> ScheduleView:
-    return (await store.schedule_views([schedule().ref]))[schedule().ref]
 
 
 class TestFirstSightAndEdits:
@@ -276,10 +249,27 @@ class TestViews:
         found = await begun(store, schedule(destination=Destination(topic="orders")))
         sent = (await fire(store, found, START, room=200)).leased
         await store.record([failed(sent[0]), *map(delivered, sent[1:120])], START + SECOND)
-        (run,) = (await store.schedule_views([schedule().ref]))[schedule().ref].runs
-        assert len(run.members) == 100 and run.members[0].state is MessageState.FAILED
+        (run,) = (await shown(store)).runs
+        found_states = [member.state for member in run.members]
+        assert found_states == [MessageState.FAILED, *[MessageState.DELIVERING] * 9]
         states = {MessageState.FAILED: 1, MessageState.DELIVERED: 119, MessageState.DELIVERING: 10}
         assert run.counts == states
+        (run,) = (await store.last_runs([schedule().ref]))[schedule().ref].runs
+        assert len(run.members) == 100 and run.members[0].state is MessageState.FAILED
+        assert {member.recent_attempts for member in run.members} == {()}
+
+    @pytest.mark.parametrize("limit", [0, 1])
+    async def test_the_newest_run_is_told_whatever_the_history_limit(self, store: Store, limit: int) -> None:
+        found = await begun(store, schedule(history_limit=limit))
+        await fire(store, found, START, START + SECOND)
+        assert [run.run.slot for run in (await shown(store)).runs] == [START + SECOND]
+        await store.apply([changed(schedule(history_limit=50))], START)
+        assert len((await shown(store)).runs) == 2, "a higher limit brings back what was kept"
+
+    async def test_a_rejected_schedule_still_has_its_runs(self, store: Store) -> None:
+        await fire(store, await begun(store, schedule()), START, START + SECOND)
+        await store.apply([changed(schedule(), spec=REJECTED)], START)
+        assert len((await shown(store)).runs) == 2
 
     async def test_results_of_runs(self, store: Store) -> None:
         await store.apply([endpoint("a"), endpoint("b"), topic("orders", "a", "b")], START)

@@ -329,7 +329,8 @@ async def test_config_maps_that_come_late_are_waited_for_together(
 ) -> None:
     both_asked = asyncio.Barrier(2)
 
-    async def slow(namespace: str, ref: KeyRef) -> bytes:
+    async def slow(namespace: str, ref: KeyRef, *, anew: bool) -> bytes:
+        assert anew
         await both_asked.wait()
         return b"late"
 
@@ -338,6 +339,46 @@ async def test_config_maps_that_come_late_are_waited_for_together(
     async with asyncio.timeout(5):
         await stage.pass_time(MINUTE)
     assert [one.message.body for one in stage.dispatch.offered] == [b"late", b"late"]
+
+
+async def test_a_config_map_that_takes_its_time_holds_up_no_other(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = asyncio.Event()
+
+    async def slow(namespace: str, ref: KeyRef, *, anew: bool) -> bytes:
+        await answered.wait()
+        return b"late"
+
+    monkeypatch.setattr(stage.references, "config_map", slow)
+    await stage.declare(with_spec(schedule(), body_from=BODY), schedule("other"))
+    await stage.pass_time(2 * MINUTE)
+    assert [one.message.run.schedule.name for one in stage.dispatch.offered if one.message.run] == ["other"] * 2
+    answered.set()
+    await until(lambda: all(task.done() for task in stage.scheduler._deciding.values()))
+    await stage.turn()
+    late = [one.message for one in stage.dispatch.offered if one.message.body == b"late"]
+    assert [one.run.slot for one in late if one.run] == [START + MINUTE, START + 2 * MINUTE]
+
+
+@pytest.mark.parametrize(
+    ("policy", "minutes", "skipped"),
+    [(MissedRunPolicy.RUN_LATEST, [5], 4), (MissedRunPolicy.SKIP, [], 5), (MissedRunPolicy.RUN_ALL, range(1, 6), 0)],
+)
+async def test_slots_of_a_config_map_that_cannot_be_read_for_long_are_missed(
+    stage: Stage, policy: MissedRunPolicy, minutes: Sequence[int], skipped: int
+) -> None:
+    """They are put off for a minute; after that, what is missed follows its policy, and no burst comes."""
+    stage.references.unavailable = True
+    await stage.declare(with_spec(schedule(), body_from=BODY, missed_run_policy=policy))
+    await stage.pass_time(6 * MINUTE - timedelta(seconds=1))
+    assert (stage.fired(), stage.told.of(RunFailed)) == ([], [])
+    stage.references.unavailable = False
+    stage.references.config_maps["shop", "reports", "body"] = b"here"
+    await stage.turn(timedelta(seconds=30))
+    expected = [START + minute * MINUTE for minute in (*minutes, 6)]
+    assert stage.fired() == expected
+    assert sum(notice.count for notice in stage.told.of(SlotsSkipped)) == skipped  # type: ignore[union-attr]
 
 
 async def test_a_schedule_that_cannot_be_planned_holds_up_no_other(

@@ -57,6 +57,59 @@ async def references(clock: FakeClock, api: FakeApi) -> AsyncIterator[KubeRefere
     references.disconnect()
 
 
+BODIES = KeyRef("bodies", "daily")
+BODIES_PATH = "/api/v1/namespaces/shop/configmaps/bodies"
+
+
+async def test_a_body_is_read_anew_for_each_slot(references: KubeReferences, api: FakeApi, clock: FakeClock) -> None:
+    for text in ("one", "two"):
+        api.objects[BODIES_PATH] = {"data": {"daily": text}}
+        assert await references.config_map("shop", BODIES, anew=True) == text.encode()
+    assert await references.config_map("shop", BODIES) == b"two", "what a status asks is answered from the cache"
+    assert api.reads[BODIES_PATH] == 2
+    api.away = KubeError(0, "connection refused")
+    assert await references.config_map("shop", BODIES, anew=True) == b"two"
+    clock.advance(timedelta(minutes=61))
+    with pytest.raises(ReferenceUnavailable):
+        await references.config_map("shop", BODIES, anew=True)
+
+
+async def test_those_that_want_the_same_body_at_once_read_it_once(references: KubeReferences, api: FakeApi) -> None:
+    api.objects[BODIES_PATH] = {"data": {"daily": "one"}}
+    read = [references.config_map("shop", BODIES, anew=True) for _ in range(100)]
+    assert set(await asyncio.gather(*read)) == {b"one"}
+    assert api.reads[BODIES_PATH] == 1
+
+
+async def test_a_key_that_was_missing_when_the_api_server_went_away_cannot_be_told(
+    references: KubeReferences, api: FakeApi
+) -> None:
+    api.objects[BODIES_PATH] = {"data": {"weekly": "one"}}
+    with pytest.raises(ReferenceMissing):
+        await references.config_map("shop", BODIES, anew=True)
+    api.away = KubeError(0, "connection refused")
+    with pytest.raises(ReferenceUnavailable):
+        await references.config_map("shop", BODIES, anew=True)
+
+
+async def test_an_api_server_that_hangs_holds_up_a_known_value_for_two_seconds_only(
+    references: KubeReferences, api: FakeApi, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api.objects[BODIES_PATH] = {"data": {"daily": "one"}}
+    await references.config_map("shop", BODIES, anew=True)
+    asked = asyncio.Event()
+
+    async def hang(path: str) -> Manifest:
+        asked.set()
+        return await asyncio.Event().wait() and {}
+
+    monkeypatch.setattr(api, "get", hang)
+    monkeypatch.setattr("angarium.kube.references.QUICK_ANSWER_S", 0.05)
+    async with asyncio.timeout(10):
+        assert await references.config_map("shop", BODIES, anew=True) == b"one"
+    assert asked.is_set()
+
+
 async def test_a_value_serves_for_a_minute(references: KubeReferences, api: FakeApi, clock: FakeClock) -> None:
     api.secret(header=b"one")
     assert await references.secret("shop", KEY) == b"one"

@@ -110,7 +110,7 @@ class ScheduleHandlers:
 
     async def _views(self, declared: Sequence[Declared]) -> list[Json]:
         store = self._context.store
-        views = await store.schedule_views([one.ref for one in declared])
+        views = await store.last_runs([one.ref for one in declared])
         referred = {ref for one in declared for ref in objects_wire.referred(one)}
         endpoints = await store.declared_many(sorted(referred)) if referred else {}
         return [

@@ -11,19 +11,17 @@ CROSS JOIN runs AS r ON r.schedule_uid = wanted.value ->> 0 AND r.number > wante
 ORDER BY r.schedule_uid, r.number DESC;
 
 -- name: members
--- At most :most messages per run, failed ones first.
-SELECT * FROM (
-    SELECT m.seq, m.id, m.run, m.endpoint_name, m.state, m.max_retries, m.due_ms, m.finished_ms,
-        (SELECT coalesce(max(a.number), 0) FROM attempts AS a WHERE a.message = m.seq) AS attempts,
-        row_number() OVER (
-            PARTITION BY m.run
-            ORDER BY CASE m.state WHEN 'Failed' THEN 0 WHEN 'Retrying' THEN 1 ELSE 2 END, m.seq
-        ) AS place
+-- At most :most messages per run; :order has the states in the order in which they are told of.
+SELECT m.seq, m.id, m.run, m.endpoint_name, m.state, m.max_retries, m.due_ms, m.finished_ms,
+    (SELECT coalesce(max(a.number), 0) FROM attempts AS a WHERE a.message = m.seq) AS attempts
+FROM (
+    SELECT m.seq AS member, row_number() OVER (PARTITION BY m.run ORDER BY instr(:order, m.state), m.seq) AS place
     FROM json_each(:runs) AS wanted
     CROSS JOIN messages AS m ON m.run = wanted.value
 )
+CROSS JOIN messages AS m ON m.seq = member
 WHERE place <= :most
-ORDER BY run, place;
+ORDER BY m.run, place;
 
 -- name: counts
 SELECT m.run, m.state, count(*) AS count FROM json_each(?) AS wanted
