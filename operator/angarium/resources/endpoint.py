@@ -52,7 +52,7 @@ def _tls(tls: Fields | None) -> Tls | None:
 def _reachable(view: EndpointView) -> Condition:
     attempt = view.last_attempt
     if attempt is None:
-        return Condition("Reachable", "Unknown", "NoDeliveries", "Nothing was sent yet.")
+        return Condition("Reachable", "Unknown", "NoDeliveries", "Nothing was sent to this URL yet.")
     if attempts.delivered(attempt):
         return Condition("Reachable", "True", "Delivered", "The last attempt was answered with success.")
     message = f"The last attempt failed: {attempts.error_of(attempt)}"
