@@ -98,7 +98,8 @@ class DeliveryPlane:
             settings=DispatchSettings(
                 capacity=settings.in_flight,
                 capacity_bytes=settings.in_flight_bytes,
-                per_lane=settings.in_flight_per_host,
+                per_lane=settings.in_flight_per_destination,
+                per_host=settings.in_flight_per_host,
             ),
         )
         self.scheduler = Scheduler(

@@ -143,10 +143,16 @@ class Settings:
         "The most bytes of their bodies in memory; a larger body is delivered while no other is held.",
         "BYTES",
     )
-    in_flight_per_host: int = _setting(
+    in_flight_per_destination: int = _setting(
         100,
         _integer(1, 100_000),
         "The most requests at once to one Endpoint, or to URLs of one host, of one namespace.",
+        "NUMBER",
+    )
+    in_flight_per_host: int = _setting(
+        200,
+        _integer(1, 100_000),
+        "The most requests at once to one host and port, over all Endpoints, URLs and namespaces.",
         "NUMBER",
     )
     retry_jitter: int = _setting(

@@ -146,8 +146,8 @@ def play(witness: Witness, proxy: ApiProxy) -> None:
     table.written(stage, [table.UNWRITTEN])
     witness.await_all([table.UNWRITTEN])
     take_away(stage, "get")
-    table.written(stage, [table.UNREADABLE])
-    witness.await_all([table.UNREADABLE])
+    table.written(stage, [table.UNREADABLE, *table.FORBIDDEN])
+    witness.await_all([table.UNREADABLE, *table.FORBIDDEN])
 
 
 def declare(stage: Stage) -> None:

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from types import TracebackType
 from typing import Any, Self
 
@@ -173,6 +174,7 @@ class Api:
     publishing: Publishing
     server: ApiServer
     port: int = 0
+    changes: Iterator[int] = field(default_factory=count)
 
     @property
     def base_url(self) -> str:
@@ -207,12 +209,19 @@ class Api:
         return reply.json if reply.body else None
 
     async def declare(self, *specs: tuple[str, Endpoint | Topic | Queue | Schedule]) -> None:
-        """Declare objects by name in the tenant's namespace, as resources."""
+        """Declare objects by name in the tenant's namespace, as resources; each time is a change."""
         now = self.clock.now()
         kinds = {Endpoint: Kind.ENDPOINT, Topic: Kind.TOPIC, Queue: Kind.QUEUE, Schedule: Kind.SCHEDULE}
         await self.store.apply(
             [
-                Declared(ObjectRef(kinds[type(spec)], NAMESPACE, name), f"uid-{name}", 1, f"1-{name}", now, spec)
+                Declared(
+                    ref=ObjectRef(kinds[type(spec)], NAMESPACE, name),
+                    uid=f"uid-{name}",
+                    generation=1,
+                    fingerprint=str(next(self.changes)),
+                    created_at=now,
+                    spec=spec,
+                )
                 for name, spec in specs
             ],
             now,

@@ -207,6 +207,10 @@ ADOPTING = [
 
 UNWRITTEN = unresolved(Kind.TOKEN, ReferenceReason.SECRET_NOT_WRITTEN, {})
 UNREADABLE = unresolved(Kind.TOKEN, ReferenceReason.SECRET_UNREADABLE, {})
+FORBIDDEN = [
+    unresolved(Kind.ENDPOINT, ReferenceReason.REFERENCE_FORBIDDEN, secret_header("never-allowed")),
+    unresolved(Kind.SCHEDULE, ReferenceReason.REFERENCE_FORBIDDEN, secret_header("never-allowed")),
+]
 UNTOLD = [
     untold(Kind.ENDPOINT, ReferenceReason.REFERENCE_UNAVAILABLE, secret_header("never-read")),
     untold(Kind.SCHEDULE, ReferenceReason.REFERENCE_UNAVAILABLE, secret_header("never-read")),
@@ -255,5 +259,5 @@ TAKEN_OVER = [
 CROWDED = EventCase(Kind.SCHEDULE, "crowded", RunReason.LIMIT_EXCEEDED, ONCE | _NEVER)
 """Declared when nothing more fits."""
 
-CASES = [*SOUND, *REFUSED, *UNRESOLVED, *ADOPTING, UNWRITTEN, UNREADABLE, *UNTOLD, *ATTEMPTED]
+CASES = [*SOUND, *REFUSED, *UNRESOLVED, *ADOPTING, UNWRITTEN, UNREADABLE, *FORBIDDEN, *UNTOLD, *ATTEMPTED]
 EVENT_CASES = [*EVENTS, *TAKEN_OVER, CROWDED]

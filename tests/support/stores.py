@@ -104,15 +104,19 @@ def attempt(number: int = 1, status: int | None = 200, url: str = URL, **given: 
 
 
 def delivered(leased: Leased, **given: Any) -> Outcome:
-    return Outcome(leased, Result.DELIVERED, attempt(leased.retried + 1, **given))
+    return Outcome(leased, Result.DELIVERED, attempt(leased.retried + 1, **_place(leased) | given))
 
 
 def failed(leased: Leased, status: int | None = 500, **given: Any) -> Outcome:
-    return Outcome(leased, Result.FAILED, attempt(leased.retried + 1, status, **given))
+    return Outcome(leased, Result.FAILED, attempt(leased.retried + 1, status, **_place(leased) | given))
 
 
 def retry(leased: Leased, after: timedelta = 10 * SECOND, status: int | None = 500) -> Outcome:
-    return Outcome(leased, Result.RETRY, attempt(leased.retried + 1, status), START + after)
+    return Outcome(leased, Result.RETRY, attempt(leased.retried + 1, status, **_place(leased)), START + after)
+
+
+def _place(leased: Leased) -> dict[str, str]:
+    return {"url": leased.endpoint.url} if leased.endpoint else {}
 
 
 def postponed(leased: Leased, after: timedelta = 15 * SECOND) -> Outcome:

@@ -96,9 +96,13 @@ def read_options(
     content_type = draft.take_headers(headers, 0)
     for name, value in query:
         draft.take(name.lower(), name, value, 1)
+    forwarded = "content-type" in draft.forwarded
     if defaults:
         default_type = draft.take_headers(defaults, 2)
-        content_type = default_type if content_type is None else content_type
+        if content_type is None:
+            content_type = default_type
+        elif not forwarded:
+            draft.forwarded.pop("content-type", None)  # a default's: the request's own comes before it
     if draft.header_forward:
         for lines in (headers, defaults):
             draft.pass_on(lines, forward_authorization=forward_authorization)

@@ -97,12 +97,13 @@ def _publication(report: Report, callback: Callback, dlq_id: str | None, now: da
         destination=callback.destination,
         created_at=now,
         body=body_of(report, dlq_id),
-        options=_options(callback.options, message.max_retries),
+        options=_options(callback.options),
         labels=callback.labels,
         not_before=now + callback.delay if callback.delay else None,
         caller_ip=message.caller_ip,
         redaction=_redaction(message.redaction),
         source=message.id,
+        default_retries=message.max_retries,
     )
 
 
@@ -113,12 +114,10 @@ def _redaction(source: Redaction | None) -> Redaction | None:
     return replace(source, body=True)
 
 
-def _options(given: DeliveryOptions, max_retries: int) -> DeliveryOptions:
-    """As given; the retries of the message itself, and the content type of what we write, unless given."""
+def _options(given: DeliveryOptions) -> DeliveryOptions:
+    """As given, with the content type of what we write unless one is given."""
     named = any(header.name.lower() == "content-type" for header in given.headers)
-    headers = given.headers if named else (_CONTENT_TYPE, *given.headers)
-    retry_limit = max_retries if given.retry_limit is None else given.retry_limit
-    return replace(given, headers=headers, retry_limit=retry_limit)
+    return given if named else replace(given, headers=(_CONTENT_TYPE, *given.headers))
 
 
 def _some(name: str, value: str | None) -> dict[str, str]:

@@ -4,6 +4,7 @@ A URL is checked, never changed: it is stored, sent and signed as it was written
 """
 
 import re
+from functools import lru_cache
 from ipaddress import IPv6Address
 
 from .addresses import literal_host
@@ -19,6 +20,7 @@ _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\]]*\]|[^:\[\]]*)(?P<port>:.*)?")
 _PORT = re.compile(r":[0-9]{1,5}")
 _LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 _NUMERIC_LABEL = re.compile(r"[0-9]+|0[xX][0-9a-fA-F]*")
+_DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
 def check_url(url: str, field: str, *, allow_userinfo: bool = False, max_characters: int = MAX_CHARACTERS) -> None:
@@ -45,6 +47,32 @@ def without_secrets(url: str) -> str:
     """A URL for a log line or a terminal: no user and password, and no query, where tokens of webhooks stand."""
     address, query, _ = url.partition("?")
     return _LOGIN.sub(r"\1", address) + ("?..." if query else "")
+
+
+def authority_of(url: str) -> str:
+    """The host and port that a request to this URL connects to, the same for all spellings: `billing.test:443`.
+
+    Lower case, with the scheme's port if none is given, without a final dot; an address in its usual form. What is no
+    URL of a destination is its own authority.
+    """
+    # Up to the path, so that there are few of them however many URLs there are: "https://" has 8 characters.
+    end = url.find("/", 8)
+    return _authority(url if end < 0 else url[:end])
+
+
+@lru_cache(maxsize=4096)
+def _authority(start: str) -> str:
+    found = _START.match(start)
+    place = _HOST_AND_PORT.fullmatch(found[1].rpartition("@")[2]) if found else None
+    if place is None:
+        return start
+    literal = literal_host(place["host"])
+    if literal is None:
+        host = place["host"].lower().removesuffix(".")
+    else:
+        host = f"[{literal}]" if literal.version == 6 else str(literal)
+    port = place["port"] or _DEFAULT_PORTS[start.partition(":")[0].lower()]
+    return host + ":" + port[1:].lstrip("0")
 
 
 def _check_characters(url: str, field: str) -> None:

@@ -1,7 +1,8 @@
 """From a publication to its messages: which members a Topic has, and which options a message gets.
 
 Runs inside the transaction that accepts the messages, on what is declared at that instant. Precedence of each leaf
-field: request or Schedule > Endpoint > default. The Endpoint's headers are left out here: they are bound late.
+field: request or Schedule > Endpoint > default; the API has put a Topic's default headers under those of the request.
+The Endpoint's headers are left out here: they are bound late.
 """
 
 from collections.abc import Callable, Sequence
@@ -22,7 +23,6 @@ from angarium.domain.declarations import (
 from angarium.domain.errors import NotFound
 from angarium.domain.messages import (
     DEFAULT_METHOD,
-    DEFAULT_RETRY_LIMIT,
     DEFAULT_TIMEOUT,
     Acceptance,
     Message,
@@ -177,7 +177,7 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
         headers=given.headers,
         body=publication.body,
         timeout=given.timeout or endpoint.timeout or DEFAULT_TIMEOUT,
-        max_retries=DEFAULT_RETRY_LIMIT if limit is None else limit,
+        max_retries=publication.default_retries if limit is None else limit,
         retry_delay=given.retry_delay or endpoint.retry_delay,
         created_at=created,
         not_before=created if not_before is None else max(not_before, created),

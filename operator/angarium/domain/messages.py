@@ -66,7 +66,7 @@ class Publication:
 
     `options` holds only what was given with the request (or by the Schedule). `options.headers` are the headers to
     deliver, Content-Type included, one entry per header line. `dedup_key` is what `domain.deduplication` makes.
-    `source` is the id of the message that a callback reports on.
+    `source` is the id of the message that a callback reports on. `default_retries` stand if nobody says how many.
     """
 
     namespace: str
@@ -84,6 +84,7 @@ class Publication:
     redaction: Redaction | None = None
     dedup_key: bytes | None = None
     source: str | None = None
+    default_retries: int = DEFAULT_RETRY_LIMIT
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ class ReferenceReason(StrEnum):
     QUEUE_NOT_ACCEPTED = "QueueNotAccepted"
     SECRET_NOT_FOUND = "SecretNotFound"
     CONFIG_MAP_NOT_FOUND = "ConfigMapNotFound"
+    REFERENCE_FORBIDDEN = "ReferenceForbidden"
     REFERENCE_UNAVAILABLE = "ReferenceUnavailable"
     SECRET_CONFLICT = "SecretConflict"
     SECRET_UNREADABLE = "SecretUnreadable"

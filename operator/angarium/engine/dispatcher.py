@@ -14,7 +14,8 @@ from angarium.domain.errors import StoreError
 from angarium.domain.messages import Claim, Leased, LeaseGrant, Outcome
 from angarium.domain.ports import Clock, MessageStore
 
-from .lanes import Flight, Lanes
+from .flight import Flight
+from .lanes import Lanes
 from .outcomes import Outcomes
 from .room import Room, Share
 from .supervisor import Pulse
@@ -25,7 +26,9 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DispatchSettings:
-    """`capacity` bounds the messages held in memory, `per_lane` the attempts at once to one Endpoint or host.
+    """`capacity` bounds the messages held in memory, `per_lane` the attempts at once of one lane (see `lanes`).
+
+    `per_host` bounds the attempts at once to one host and port: twice `per_lane`, one lane alone has all its places.
 
     `capacity_bytes` bounds the bodies held in memory, except that a larger one is held alone; a lane is closed while
     it holds an eighth of that. The answers come on top: one of the sender's `max_response` for each message.
@@ -37,6 +40,7 @@ class DispatchSettings:
     capacity: int = 2048
     capacity_bytes: int = 64 * 2**20
     per_lane: int = 64
+    per_host: int = 128
     claim_most: int = 500
     lease: timedelta = timedelta(seconds=30)
     heartbeat: timedelta = timedelta(seconds=10)
@@ -76,7 +80,8 @@ class Dispatcher:
         self._clock = clock
         self._settings = settings or DispatchSettings()
         self._room = Room(self._settings.capacity, self._settings.capacity_bytes)
-        self._lanes = Lanes(self._settings.per_lane, max(1, self._settings.capacity_bytes // 8), self._room, clock)
+        lane_bytes = max(1, self._settings.capacity_bytes // 8)
+        self._lanes = Lanes(self._settings.per_lane, lane_bytes, self._room, clock, self._settings.per_host)
         self._flights: dict[str, Flight] = {}
         self._portion = self._room.portion, self._room.portion_bytes is None
         self._starved = False
@@ -109,6 +114,7 @@ class Dispatcher:
             else:
                 # The message as it is held already: its body is not to be in memory twice.
                 held.leased = replace(one, message=held.leased.message)
+                self._rebind(held)
         if self._draining and self._room.reserved == 0:
             self._all_offered.set()
         self._tell_of_room()
@@ -190,7 +196,7 @@ class Dispatcher:
             try:
                 outcome = await self._perform(leased)
             finally:
-                self._leave_lane(leased)
+                self._leave_lane(flight)
             flight.settling = True
             recorded = await self._settle(flight, outcome)
         finally:
@@ -214,13 +220,13 @@ class Dispatcher:
                 )
                 return leased
 
-    def _leave_lane(self, leased: Leased) -> None:
-        """The attempt is over, so the next one of its lane may run; its outcome is written meanwhile."""
+    def _leave_lane(self, flight: Flight) -> None:
+        """The attempt is over, so others may run in its place; its outcome is written meanwhile."""
         if self._draining:
             return
-        following, opened = self._lanes.leave(leased)
-        if following is not None:
-            self._start(following)
+        following, opened = self._lanes.leave(flight)
+        for one in following:
+            self._start(one)
         if opened:
             self.wake()
 
@@ -300,6 +306,13 @@ class Dispatcher:
                 self._forget(flight)
             else:
                 flight.leased = new
+                self._rebind(flight)
+
+    def _rebind(self, flight: Flight) -> None:
+        """Its lease is a new one. If it waits, its Endpoint may lead elsewhere now."""
+        held = self._flights.get(flight.leased.message.id) is flight
+        if held and flight.attempt is None and not self._draining and self._lanes.rebind(flight):
+            self._start(flight)
 
     def _forget(self, flight: Flight) -> None:
         if self._draining or self._flights.get(flight.leased.message.id) is not flight:

@@ -57,11 +57,11 @@ class Room:
     @property
     def portion(self) -> int | None:
         """How many places one lane may take: a part of those not held. None while more than half are not held."""
-        return _portion(self._places, self._held)
+        return portion_of(self._places, self._held)
 
     @property
     def portion_bytes(self) -> int | None:
-        return _portion(self._size, self._held_bytes)
+        return portion_of(self._size, self._held_bytes)
 
     @property
     def scarce(self) -> bool:
@@ -109,7 +109,8 @@ class Room:
         return share
 
 
-def _portion(whole: int, held: int) -> int | None:
+def portion_of(whole: int, held: int) -> int | None:
+    """What one lane may take of `whole` places when so many are held; None, as much as it likes, until half are."""
     left = whole - held
     return None if 2 * left > whole else max(1, left // _PORTIONS)
 

@@ -60,8 +60,8 @@ def _trusting(ca: bytes | None) -> ssl.SSLContext:
     if ca is None:
         return ssl.create_default_context()
     try:
-        # An empty text would mean the system's CAs.
-        return ssl.create_default_context(cadata=ca.decode("ascii") or " ")
+        # Between certificates there may be names in any script. An empty text would mean the system's CAs.
+        return ssl.create_default_context(cadata=ca.decode("ascii", "ignore") or " ")
     except (ssl.SSLError, ValueError) as error:
         raise SendError(FailureReason.TLS_ERROR, "ca.crt of the CA Secret holds no certificates in PEM form") from error
 

@@ -36,9 +36,11 @@ class _Read:
     values: Mapping[str, bytes] | None = field(repr=False)
     at: float
 
+    def has(self, key: str) -> bool:
+        return self.values is not None and key in self.values
+
     def fresh(self, key: str, now: float) -> bool:
-        resolved = self.values is not None and key in self.values
-        return now - self.at < (FRESH_S if resolved else RECHECK_MISSING_S)
+        return now - self.at < (FRESH_S if self.has(key) else RECHECK_MISSING_S)
 
 
 class KubeReferences:
@@ -99,19 +101,18 @@ class KubeReferences:
         try:
             return asking.result()
         except KubeError as error:
-            return self._stale(what, key, str(error))
+            return self._stale(what, key, str(error), forbidden=error.status == 403)
 
     def _serves(self, what: tuple[str, str, str], key: str) -> _Read | None:
-        """The value read last, while it is not too old, and only if there was one."""
+        """What was read last, while it is not too old, and only if the value was there."""
         cached = self._cache.get(what)
-        if cached is None or cached.values is None or key not in cached.values:
-            return None
-        return cached if self._clock.monotonic() - cached.at < STALE_S else None
+        return cached if cached and cached.has(key) and self._clock.monotonic() - cached.at < STALE_S else None
 
-    def _stale(self, what: tuple[str, str, str], key: str, why: str) -> _Read:
+    def _stale(self, what: tuple[str, str, str], key: str, why: str, *, forbidden: bool = False) -> _Read:
         cached = self._serves(what, key)
         if cached is None:
-            raise ReferenceUnavailable(f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}")
+            text = f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}"
+            raise ReferenceUnavailable(text, forbidden=forbidden)
         return cached
 
     async def _read_once(self, what: tuple[str, str, str]) -> _Read:

@@ -53,7 +53,9 @@ def _tls(tls: Fields | None) -> Tls | None:
 def _reachable(view: EndpointView) -> Condition:
     attempt = view.last_attempt
     if attempt is None:
-        return Condition(ConditionType.REACHABLE, "Unknown", StateReason.NO_DELIVERIES, "Nothing was sent yet.")
+        return Condition(
+            ConditionType.REACHABLE, "Unknown", StateReason.NO_DELIVERIES, "Nothing was sent to this URL yet."
+        )
     if attempts.delivered(attempt):
         return Condition(
             ConditionType.REACHABLE, "True", StateReason.DELIVERED, "The last attempt was answered with success."

@@ -50,7 +50,7 @@ _SENT = (
 VOCABULARIES: Mapping[Kind, Vocabulary] = {
     Kind.ENDPOINT: Vocabulary(
         refused=(*_SENT, SpecReason.INVALID_SPEC),
-        unresolved=(ReferenceReason.SECRET_NOT_FOUND,),
+        unresolved=(ReferenceReason.SECRET_NOT_FOUND, ReferenceReason.REFERENCE_FORBIDDEN),
         untold=(ReferenceReason.REFERENCE_UNAVAILABLE,),
         ready=(StateReason.READY, StateReason.SUSPENDED),
     ),
@@ -81,6 +81,7 @@ VOCABULARIES: Mapping[Kind, Vocabulary] = {
             ReferenceReason.QUEUE_NOT_ACCEPTED,
             ReferenceReason.SECRET_NOT_FOUND,
             ReferenceReason.CONFIG_MAP_NOT_FOUND,
+            ReferenceReason.REFERENCE_FORBIDDEN,
         ),
         untold=(ReferenceReason.REFERENCE_UNAVAILABLE,),
         ready=(StateReason.READY, StateReason.SUSPENDED, StateReason.COMPLETED),

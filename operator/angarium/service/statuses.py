@@ -2,7 +2,8 @@
 
 Problems are named by what is missing, objects by kind and name before keys in the order of the spec: EndpointNotFound,
 QueueNotFound, QueueNotAccepted, TopicNotFound, TopicNotAccepted, SecretNotFound and ConfigMapNotFound (the latter two
-also for a missing key, and as the reader of references says). What was made over the API has no status.
+also for a missing key, and as the reader of references says); ReferenceForbidden and ReferenceUnavailable if it cannot
+be told whether it is. What was made over the API has no status.
 """
 
 import asyncio
@@ -114,10 +115,13 @@ class Statuses:
             await read(source.namespace, source.ref)
         except ReferenceMissing as error:
             return Problem(error.reason, str(error))
-        except ReferenceUnavailable:
+        except ReferenceUnavailable as error:
             # Its text may differ with every try, and a status is to stand still while nothing happens.
-            kind = "ConfigMap" if source.config_map else "Secret"
-            message = f"{kind} {source.ref.name!r} cannot be read just now: {UNREADABLE}"
+            named = f"{'ConfigMap' if source.config_map else 'Secret'} {source.ref.name!r}"
+            if error.forbidden:
+                missing = "the operator may not read it; bind its role (deploy/rbac)"
+                return Problem(ReferenceReason.REFERENCE_FORBIDDEN, f"{named} cannot be read: {missing}")
+            message = f"{named} cannot be read just now: {UNREADABLE}"
             return Problem(ReferenceReason.REFERENCE_UNAVAILABLE, message, retry=True)
         return None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Queue
+from angarium.domain.declarations import Declared, Endpoint, Kind, ObjectRef, Origin, Queue
 from angarium.domain.errors import OwnedByResource, QuotaReached
 from angarium.domain.instants import to_ms
 from angarium.domain.ports import Applied, Change
@@ -19,6 +19,7 @@ from angarium.store.statements import load
 from angarium.store.transaction import Row, Transaction
 
 CREDENTIALS = load("credentials")
+HOUSEKEEPING = load("housekeeping")
 MOST_BYTES = 64 * 2**20
 """Of one kind and tenant, as they are stored: bodies of Schedules are what can be large."""
 
@@ -104,9 +105,15 @@ def _write(tx: Transaction, declared: Declared, before: Declared | None, now: da
             queues.adjust(tx, ref, now)
         case Kind.ENDPOINT:
             flow_control.adjust(tx, declared, now)
+            if _url_of(before) != _url_of(declared):
+                tx.run(HOUSEKEEPING["forget_stats"], ref.namespace, ref.name)
         case Kind.TOKEN:
             if before and before.uid != declared.uid:
                 tx.run(CREDENTIALS["revoke"], ref.namespace, ref.name)
+
+
+def _url_of(declared: Declared | None) -> str | None:
+    return declared.spec.url if declared and isinstance(declared.spec, Endpoint) else None
 
 
 def _remove(tx: Transaction, ref: ObjectRef, row: Row, now: datetime) -> None:

@@ -39,7 +39,7 @@ _ORDER = " ".join(FAILING_FIRST)
 def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
     """With the runs that a status may show, and no more of them than any status has room for."""
     rows = session.rows(SQL["schedules"], json_array(names(refs)))
-    specs = {one.uid: one.spec for one in many(session, refs, bodies=False).values()}
+    specs = _specs(session, refs)
     runs = _runs(session, [(row["uid"], row["runs"] - _limit(specs[row["uid"]])) for row in rows])
     return _schedule_views(rows, specs, runs)
 
@@ -47,7 +47,7 @@ def schedule_views(session: Session, refs: Sequence[ObjectRef]) -> Mapping[Objec
 def last_runs(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef, ScheduleView]:
     """With the newest run only, the states of its messages, and no attempts."""
     rows = session.rows(SQL["schedules"], json_array(names(refs)))
-    specs = {row["uid"]: spec_of(Kind.SCHEDULE, bool(row["rejected"]), row["spec"]) for row in rows}
+    specs = _specs(session, refs)
     newest = session.rows(SQL["runs"], json_array((row["uid"], row["runs"] - 1) for row in rows))
     members = _members(session, [row["seq"] for row in newest], _MOST_STATES)
     runs = {
@@ -55,6 +55,11 @@ def last_runs(session: Session, refs: Sequence[ObjectRef]) -> Mapping[ObjectRef,
         for row in newest
     }
     return _schedule_views(rows, specs, runs)
+
+
+def _specs(session: Session, refs: Sequence[ObjectRef]) -> Mapping[str, object]:
+    """By uid, without large bodies."""
+    return {one.uid: one.spec for one in many(session, refs, bodies=False).values()}
 
 
 def _limit(spec: object) -> int:

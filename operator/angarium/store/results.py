@@ -44,7 +44,7 @@ class _Ledger:
         self._letters = Letters(tx, now)
         self._callbacks = Callbacks(tx, terms, now)
         self._postponed: list[int] = []
-        self._deliveries: dict[tuple[str, str], dict[str, Any]] = {}
+        self._deliveries: dict[tuple[str, str, str], dict[str, Any]] = {}
 
     def enter(self, outcome: Outcome, row: Row) -> None:
         if outcome.attempt is not None:
@@ -100,13 +100,15 @@ class _Ledger:
         return [error, log_row(namespace, seq, now_ms, LogState.RETRY, url, next_ms)]
 
     def _note(self, namespace: str, name: str, outcome: Outcome, attempt: Attempt) -> None:
-        """Sum up per Endpoint: the last attempt, and failures since the last 2xx."""
-        before = self._deliveries.get((namespace, name), {"failures": 0, "delivered": False})
+        """Sum up per Endpoint and URL: the last attempt, and failures since the last 2xx."""
+        key = (namespace, name, attempt.url)
+        before = self._deliveries.get(key, {"failures": 0, "delivered": False})
         delivered = outcome.result is Result.DELIVERED
         number, time_ms, duration_us, status, error = attempt_row(attempt)
-        self._deliveries[namespace, name] = {
+        self._deliveries[key] = {
             "namespace": namespace,
             "name": name,
+            "url": attempt.url,
             "delivered": delivered or before["delivered"],
             "failures": 0 if delivered else before["failures"] + 1,
             "message_id": outcome.leased.message.id,

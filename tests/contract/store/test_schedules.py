@@ -16,6 +16,7 @@ from tests.support.stores import (
     firing,
     grant,
     leased,
+    postponed,
     publication,
     retry,
     schedule,
@@ -311,6 +312,58 @@ class TestViews:
         assert (await store.endpoint_views([declared.ref]))[declared.ref].consecutive_failures == 3
         await store.apply([endpoint("a", uid="another")], START)
         assert (await store.endpoint_views([declared.ref]))[declared.ref].last_attempt is None
+
+    async def test_the_attempt_that_ended_last_counts_whichever_began_first(self, store: Store) -> None:
+        """Two Endpoints under fan-out, outcomes in another order than the leases, in one write and in several."""
+        await store.apply([endpoint("a"), endpoint("b"), topic("orders", "a", "b")], START)
+        both = [publication(topic="orders") for _ in range(3)]
+        held = {"a": [], "b": []}  # type: ignore[var-annotated]
+        for one in await leased(store, *both):
+            held[one.message.endpoint].append(one)
+        first, second, third = held["a"]
+        await store.record([failed(third), failed(held["b"][0], 503)], START)
+        assert await self.seen(store, "a") == (1, 500, third.message.id)
+        await store.record([delivered(first)], START)
+        assert await self.seen(store, "a") == (0, 200, first.message.id)
+        await store.record([failed(second, 502), failed(held["b"][2]), failed(held["b"][1], None)], START)
+        assert await self.seen(store, "a") == (1, 502, second.message.id)
+        assert await self.seen(store, "b") == (3, 0, held["b"][1].message.id)
+
+    async def test_what_was_canceled_taken_or_postponed_does_not_count(self, store: Store) -> None:
+        await store.apply([endpoint("a")], START)
+        one, two, three = await leased(store, *(publication(endpoint="a") for _ in range(3)))
+        await store.cancel(HistoryFilter(NS, message_ids=(one.message.id,)), 10, START)
+        await store.record([failed(one), postponed(two)], START)
+        assert await self.seen(store, "a") == (0, None, "")
+        await store.void_leases("another")
+        assert await store.record([failed(three)], START) == [False]
+        assert await self.seen(store, "a") == (0, None, "")
+
+    async def test_what_was_seen_of_another_url_is_forgotten(self, store: Store) -> None:
+        """It says nothing of the URL that is declared now; what else is changed leaves it standing."""
+        declared = endpoint("a", "https://old.test/")
+        await store.apply([declared], START)
+        one, two = await leased(store, publication(endpoint="a"), publication(endpoint="a"))
+        await store.record([failed(one)], START)
+        declared = changed(declared, labels={"events": "orders"})
+        await store.apply([declared], START)
+        assert await self.seen(store, "a") == (1, 500, one.message.id)
+        declared = changed(declared, spec=endpoint("a", "https://new.test/").spec)
+        await store.apply([declared], START)
+        assert await self.seen(store, "a") == (0, None, "")
+        (three,) = await leased(store, publication(endpoint="a"))
+        await store.record([failed(two)], START)
+        assert await self.seen(store, "a") == (0, None, ""), "it was on its way to the old one"
+        await store.record([delivered(three)], START)
+        assert await self.seen(store, "a") == (0, 200, three.message.id)
+        await store.apply([changed(declared, spec=REJECTED)], START)
+        assert await self.seen(store, "a") == (0, None, "")
+
+    @staticmethod
+    async def seen(store: Store, name: str) -> tuple[int, int | None, str]:
+        ref = endpoint(name).ref
+        view = (await store.endpoint_views([ref]))[ref]
+        return view.consecutive_failures, view.last_attempt and view.last_attempt.status, view.last_message_id
 
     async def test_topic_views(self, store: Store) -> None:
         declared = topic("orders", "a", "gone", match={"events": "orders"})

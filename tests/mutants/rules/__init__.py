@@ -4,6 +4,7 @@ from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.courier import COURIER
 from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.endpoints import ENDPOINTS
 from tests.mutants.rules.events import EVENTS
 from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
@@ -32,4 +33,5 @@ MUTANTS = (
     *EVENTS,
     *RESTARTS,
     *RESYNC,
+    *ENDPOINTS,
 )

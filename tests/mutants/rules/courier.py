@@ -50,8 +50,8 @@ COURIER = (
     Mutant(
         "the next attempt of a lane does not wait for the last one to be written",
         "engine/dispatcher.py",
-        "following, opened = self._lanes.leave(leased)\n        if following is not None:",
-        "following, opened = self._lanes.leave(leased)\n        if following is not None and self._room.tight:",
+        "        for one in following:\n            self._start(one)",
+        "        for one in following if self._room.tight else ():\n            self._start(one)",
         ("unit/engine/test_dispatcher.py",),
     ),
 )

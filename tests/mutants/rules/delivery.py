@@ -25,9 +25,16 @@ CALLBACKS = (
     Mutant(
         "a callback has the retries of its source, unless given (4.3)",
         "domain/callbacks.py",
-        "retry_limit = max_retries if given",
-        "retry_limit = 3 if given",
+        "default_retries=message.max_retries,",
+        "default_retries=3,",
         (_CALLBACKS,),
+    ),
+    Mutant(
+        "an Endpoint's retries come before those of the callback's source (DESIGN 5)",
+        "domain/fanout.py",
+        "limit = given.retry_limit if given.retry_limit is not None else endpoint.retry_limit",
+        "limit = given.retry_limit",
+        ("unit/domain/test_fanout.py",),
     ),
     Mutant(
         "a callback has no callbacks (20.1)",

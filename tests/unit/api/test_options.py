@@ -509,6 +509,16 @@ def test_header_forward_among_the_defaults_works() -> None:
     assert sorted(forwarded(options)) == [("Content-Type", "text/plain"), ("X-Event", "push"), ("X-From", "topic")]
 
 
+def test_the_content_type_of_the_request_comes_before_one_that_a_default_forwards() -> None:
+    defaults = (("Upstash-Forward-Content-Type", "text/default"),)
+    sent = (("Content-Type", "text/sent"),)
+    assert forwarded(read_options(sent, (), NOW, OptionLimits(), defaults=defaults)) == [("Content-Type", "text/sent")]
+    asked = (("upstash-forward-content-type", "text/asked"),)
+    options = read_options(sent, asked, NOW, OptionLimits(), defaults=defaults)
+    assert forwarded(options) == [("Content-Type", "text/asked")]
+    assert forwarded(read_options((), (), NOW, OptionLimits(), defaults=defaults)) == [("Content-Type", "text/default")]
+
+
 def test_overrides_leave_out_the_content_type_of_the_request_itself() -> None:
     own = read(("Content-Type", "application/json"), ("Upstash-Retries", "0"), ("Upstash-Forward-X", "1"), CALLBACK)
     overrides = own.overrides()

@@ -160,10 +160,11 @@ class TestPublication:
             destination=Destination(url="https://told.test/in"),
             created_at=NOW,
             body=body_of(report()),
-            options=DeliveryOptions(headers=(JSON,), retry_limit=5),
+            options=DeliveryOptions(headers=(JSON,)),
             caller_ip="10.0.0.1",
             redaction=redaction,
             source="msg_1",
+            default_retries=5,
         )
 
     def test_what_was_asked_for(self) -> None:

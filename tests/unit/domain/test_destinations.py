@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from angarium.domain.destinations import check_url, without_secrets
+from angarium.domain.destinations import authority_of, check_url, without_secrets
 from angarium.domain.errors import InvalidInput
 
 GOOD = [  # contract 1.1
@@ -147,3 +147,30 @@ def test_accepted_urls_mean_the_same_to_the_standard_library(url: str, allow_use
     assert not parts.fragment
     assert parts.port is None or 1 <= parts.port <= 65535
     assert allow_userinfo or "@" not in parts.netloc
+
+
+@pytest.mark.parametrize(
+    "url, authority",
+    [
+        ("https://billing.test/in", "billing.test:443"),
+        ("http://billing.test/in", "billing.test:80"),
+        ("HTTPS://Billing.TEST", "billing.test:443"),
+        ("https://billing.test.:0443?x=/y", "billing.test:443"),
+        ("http://user:secret@billing.test:8080/in", "billing.test:8080"),
+        ("http://a/", "a:80"),
+        ("http://[::0001]:81/x", "[::1]:81"),
+        ("http://[::1]", "[::1]:80"),
+        ("http://2130706433/", "127.0.0.1:80"),
+        ("http://127.1.:80/", "127.0.0.1:80"),
+        ("endpoint:billing", "endpoint:billing"),
+        ("http://[broken", "http://[broken"),
+        ("", ""),
+    ],
+)
+def test_the_authority_is_the_same_for_all_spellings(url: str, authority: str) -> None:
+    assert authority_of(url) == authority
+
+
+@given(st.text(max_size=40))
+def test_whatever_the_text_there_is_an_authority(text: str) -> None:
+    assert isinstance(authority_of(text) + authority_of(f"http://{text}") + authority_of(f"https://{text}/x"), str)

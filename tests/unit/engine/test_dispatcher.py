@@ -378,6 +378,25 @@ async def test_a_message_that_waits_for_its_lane_goes_to_the_endpoint_as_it_is_w
     assert [(one.endpoint, one.lease) for one in stage.performed] == [(wrong.spec, 1), (right.spec, 1)]
 
 
+async def test_messages_that_wait_for_a_host_go_at_once_when_their_endpoint_leads_elsewhere(store: Store) -> None:
+    stage = Stage()
+    settings = replace(QUICK, per_host=1, heartbeat=timedelta(minutes=5), poll=timedelta(minutes=5))
+    names = ("one", "two", "three")
+    await store.apply([endpoint(name, f"https://hangs.test/{name}") for name in names], datetime.now(UTC))
+    await accepted(store, *(publication(endpoint=name, created_at=datetime.now(UTC)) for name in names))
+    async with dispatching(store, stage, settings) as dispatcher:
+        await until(lambda: dispatcher.held == 3 and len(stage.performed) == 1)
+        elsewhere = next(name for name in names if name != stage.performed[0].message.endpoint)
+        healed = Endpoint("https://answers.test/")
+        await store.apply([changed(endpoint(elsewhere), spec=healed)], datetime.now(UTC))
+        dispatcher.bindings.wake()
+        await until(lambda: len(stage.performed) == 2)
+        assert stage.performed[1].endpoint == healed
+        stage.gate.set()
+        await until(lambda: dispatcher.held == 0)
+    assert len(stage.performed) == 3
+
+
 async def test_a_canceled_message_that_waits_for_its_lane_is_dropped_as_soon_as_it_is_told(store: Store) -> None:
     stage = Stage()
     settings = replace(QUICK, per_lane=1, heartbeat=timedelta(minutes=5), poll=timedelta(minutes=5))

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 from tests.support.fakes import FakeClock, leased
 
-from angarium.engine.lanes import Flight, Lanes
+from angarium.engine.flight import Flight
+from angarium.engine.lanes import Lanes
 from angarium.engine.room import Room
 
 BYTES = 1 << 20
@@ -22,9 +23,9 @@ def test_so_many_run_and_the_rest_waits_in_order() -> None:
     lanes = lanes_of(2)
     flights = [flight(n) for n in range(4)]
     assert [lanes.enter(one) for one in flights] == [True, True, False, False]
-    assert lanes.leave(flights[0].leased)[0] is flights[2]
-    assert lanes.leave(flights[1].leased)[0] is flights[3]
-    assert lanes.leave(flights[2].leased)[0] is None
+    assert lanes.leave(flights[0])[0] == [flights[2]]
+    assert lanes.leave(flights[1])[0] == [flights[3]]
+    assert not lanes.leave(flights[2])[0]
 
 
 def test_a_full_lane_does_not_touch_another() -> None:
@@ -35,12 +36,13 @@ def test_a_full_lane_does_not_touch_another() -> None:
 
 def test_a_lane_closes_when_it_holds_twice_its_cap_and_opens_before_it_runs_dry() -> None:
     lanes = lanes_of(4)
-    for number in range(7):
-        lanes.enter(flight(number))
+    flights = [flight(number) for number in range(8)]
+    for one in flights[:7]:
+        lanes.enter(one)
     assert lanes.closed() == frozenset()
-    lanes.enter(flight(7))
+    lanes.enter(flights[7])
     assert lanes.closed() == {"shop/slow"}
-    opened = [lanes.leave(flight(number).leased)[1] for number in range(8)]
+    opened = [lanes.leave(one)[1] for one in flights]
     assert opened == [False, False, True, False, False, False, False, False]  # with 5 held: 4 run, 1 waits
     assert lanes.closed() == frozenset()
 
@@ -53,15 +55,16 @@ def test_withdrawing_one_that_waits_frees_its_place() -> None:
     assert lanes.closed() == {"shop/slow"}
     assert lanes.withdraw(flights[1]) is False
     assert lanes.withdraw(flights[2]) is True
-    assert lanes.leave(flights[0].leased) == (None, False)
+    assert lanes.leave(flights[0]) == ((), False)
 
 
 def test_a_lane_that_is_empty_is_forgotten() -> None:
     lanes = lanes_of(1)
     for number in range(1000):
-        lanes.enter(flight(number, f"shop/{number}"))
-        lanes.leave(flight(number, f"shop/{number}").leased)
-    assert lanes._lanes == {}
+        one = flight(number, f"shop/{number}")
+        lanes.enter(one)
+        lanes.leave(one)
+    assert lanes._lanes == lanes._hosts == {}
 
 
 def test_a_lane_closes_when_its_bodies_are_large_and_opens_when_half_of_them_are_gone() -> None:
@@ -72,7 +75,7 @@ def test_a_lane_closes_when_its_bodies_are_large_and_opens_when_half_of_them_are
     assert lanes.closed() == frozenset()
     assert lanes.enter(flights[3])
     assert lanes.closed() == {"shop/slow"}
-    assert [lanes.leave(one.leased)[1] for one in flights] == [False, True, False, False]
+    assert [lanes.leave(one)[1] for one in flights] == [False, True, False, False]
     assert lanes._lanes == {}
 
 
@@ -90,7 +93,7 @@ def opens(lanes: Lanes, room: Room, *flights: Flight) -> list[bool]:
     opened = []
     for one in flights:
         room.leave(one.leased.size)
-        opened.append(lanes.leave(one.leased)[1])
+        opened.append(lanes.leave(one)[1])
     return opened
 
 
@@ -133,9 +136,10 @@ def test_a_lane_that_moves_may_hold_as_much_as_ends_in_a_second() -> None:
 def test_a_lane_that_holds_nothing_is_open_however_little_is_free() -> None:
     room = Room(1, BYTES)
     lanes = lanes_of(100, room=room)
-    assert lanes.enter(flight(1))
+    only = flight(1)
+    assert lanes.enter(only)
     room.enter(2)
     assert (lanes.room, lanes.closed()) == (1, {"shop/slow"})
     room.leave(2)
-    assert lanes.leave(flight(1).leased) == (None, True)
+    assert lanes.leave(only) == ((), True)
     assert lanes.closed() == frozenset()

@@ -31,9 +31,12 @@ CA = pem("ca.crt")
 CLIENT = {"client_certificate": pem("client.crt"), "client_key": pem("client.key")}
 
 
-def serving(*, client_certificate: bool) -> ssl.SSLContext:
+OTHER_CA = pem("other-ca.crt")
+
+
+def serving(*, client_certificate: bool = False, name: str = "server") -> ssl.SSLContext:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(FOLDER / "server.crt", FOLDER / "server.key")
+    context.load_cert_chain(FOLDER / f"{name}.crt", FOLDER / f"{name}.key")
     if client_certificate:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(FOLDER / "ca.crt")
@@ -86,6 +89,77 @@ async def test_the_name_must_match_and_server_name_replaces_it(sender: AiohttpSe
     material = TlsMaterial(ca=CA, server_name="billing.test")
     assert (await send(sender, receiver, material, host="127.0.0.1")).status == 200
     assert "match" in await failure(sender, receiver, TlsMaterial(ca=CA, server_name="other.test"))
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [("a.billing.test", True), ("A.Billing.TEST", True), ("a.b.billing.test", False), ("billing.test", False)],
+)
+async def test_a_wildcard_stands_for_one_label(sender: AiohttpSender, name: str, accepted: bool) -> None:
+    with Receiver(tls=serving(name="wildcard")) as receiver:
+        material = TlsMaterial(ca=OTHER_CA, server_name=name)
+        if accepted:
+            assert (await send(sender, receiver, material, host="127.0.0.1")).status == 200
+        else:
+            assert "match" in await failure(sender, receiver, material, host="127.0.0.1")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+async def test_the_server_is_asked_for_by_the_server_name(sender: AiohttpSender, host: str) -> None:
+    """As SNI; without one by the URL's name, and an address is never told (RFC 6066, 3)."""
+    told: list[str | None] = []
+    context = serving()
+    context.sni_callback = lambda _, name, __: told.append(name)  # type: ignore[assignment]
+    with Receiver(tls=context) as receiver:
+        await send(sender, receiver, TlsMaterial(ca=CA, server_name="billing.test"), host=host)
+        with suppress(SendError):
+            await send(sender, receiver, TlsMaterial(ca=CA), host=host)
+        request = receiver.received()[0]
+    assert told == ["billing.test", None if host == "127.0.0.1" else host]
+    assert request.header("Host") == f"{host}:{receiver.port}", "the server name is of TLS alone"
+
+
+async def test_a_connection_serves_nobody_who_asks_for_another_name(sender: AiohttpSender, receiver: Receiver) -> None:
+    """Two Endpoints of one host and CA: what one of them trusts says nothing to the other."""
+    assert (await send(sender, receiver, TlsMaterial(ca=CA, server_name="billing.test"))).status == 200
+    await failure(sender, receiver, TlsMaterial(ca=CA, server_name="other.test"))
+    assert receiver.count() == 1
+
+
+async def test_a_bundle_of_several_cas_trusts_each(sender: AiohttpSender, receiver: Receiver) -> None:
+    bundle = TlsMaterial(ca="# Főtanúsítvány\n".encode() + CA + b"\n# the new one\n" + OTHER_CA)
+    assert (await send(sender, receiver, bundle)).status == 200
+    with Receiver(tls=serving(name="other-server")) as other:
+        assert (await send(sender, other, bundle)).status == 200
+
+
+async def test_a_rotated_ca_counts_at_once_and_no_connection_of_the_old_trust_is_used(
+    sender: AiohttpSender, receiver: Receiver
+) -> None:
+    for _ in range(2):
+        await send(sender, receiver, TlsMaterial(ca=CA))
+    await failure(sender, receiver, TlsMaterial(ca=OTHER_CA))
+    assert (await send(sender, receiver, TlsMaterial(ca=CA + OTHER_CA))).status == 200
+    first, second, third = (request.peer_port for request in receiver.received())
+    assert first == second, "a connection is kept as long as its trust"
+    assert third != first
+
+
+async def test_a_rotated_client_certificate_is_presented_on_a_connection_of_its_own(
+    sender: AiohttpSender, strict: Receiver
+) -> None:
+    await send(sender, strict, TlsMaterial(ca=CA, **CLIENT))
+    renewed = {**CLIENT, "client_certificate": CLIENT["client_certificate"] + b"\n"}
+    await send(sender, strict, TlsMaterial(ca=CA, **renewed))
+    first, second = (request.peer_port for request in strict.received())
+    assert first != second
+    with pytest.raises(SendError):
+        await send(sender, strict, TlsMaterial(ca=CA))
+
+
+async def test_an_expired_certificate_is_refused_although_it_is_trusted(sender: AiohttpSender) -> None:
+    with Receiver(tls=serving(name="expired")) as receiver:
+        assert "expired" in await failure(sender, receiver, TlsMaterial(ca=pem("expired.crt")))
 
 
 async def test_a_client_certificate_is_presented(sender: AiohttpSender, strict: Receiver) -> None:

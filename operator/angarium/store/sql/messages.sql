@@ -152,13 +152,15 @@ FROM json_each(?) AS given
 WHERE messages.seq = given.value ->> 0;
 
 -- name: note_delivery
--- A new Endpoint under the name of an old one begins at zero.
+-- A new Endpoint under the name of an old one begins at zero. What went to another URL than the one declared now says
+-- nothing of the Endpoint as it is.
 INSERT INTO endpoint_stats (
     namespace, name, uid, failures, message_id, number, time_ms, duration_us, status, error
 )
 SELECT d.namespace, d.name, d.uid, :failures, :message_id, :number, :time_ms, :duration_us, :status, :error
 FROM declared AS d
 WHERE d.kind = 'Endpoint' AND d.namespace = :namespace AND d.name = :name AND d.deleted_ms IS NULL
+    AND CAST(d.spec AS TEXT) ->> 'url' = :url
 ON CONFLICT (namespace, name) DO UPDATE SET
     failures = iif(:delivered OR uid <> excluded.uid, 0, failures) + excluded.failures,
     uid = excluded.uid, message_id = excluded.message_id, number = excluded.number, time_ms = excluded.time_ms,
