@@ -28,6 +28,9 @@ from .turns import OpenConnections, Turns, destination_of
 BEGUN_AT_ONCE = 4
 """Orders that need a new connection and are begun in one turn of the loop: about a millisecond's worth."""
 
+LEAVING_S = 0.1
+"""How long at most an order waits for the connections of those that were dropped just before it to be closed."""
+
 BEAT_TICKS = 100
 """A courier that is on time says no more often than that it turns."""
 
@@ -44,6 +47,7 @@ class Courier(asyncio.Protocol):
         self._open = OpenConnections(KEEP_ALIVE.total_seconds())
         self._beginning = False
         self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._transport: asyncio.WriteTransport | None = None
         self._late_s = 0.0
         self._silent_ticks = 0
@@ -88,11 +92,16 @@ class Courier(asyncio.Protocol):
         """Nobody waits for it any more. It may be unknown: then its report is on the way already."""
         task = self._under_way.get(number)
         if task is not None:
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
             task.cancel()
         else:
             self._turns.drop(number)
 
     async def _carry(self, order: Order) -> None:
+        if self._leaving:
+            # What was dropped may have made way for this one: the destination is to see it end before.
+            await asyncio.wait(self._leaving, timeout=LEAVING_S)
         report = await carried(self._sender, order)
         if report.status:
             self._open.put(destination_of(order))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
-from tests.support.hostile import Hostile, answers, silence
+from tests.support.hostile import Hostile, Watch, answers, silence
 from tests.support.processes import connections, tree
 from tests.support.programs import free_port
 from tests.support.receiver import Answer, Receiver
@@ -300,6 +300,23 @@ class TestDropping:
             await until(lambda: len(reports) == 5)
         assert sorted(one.number for one in reports) == [1, 2, 3, 4, 30]
         assert sorted(one.target for one in receiver.received()) == ["/1", "/2", "/3", "/4", "/last"]
+
+    async def test_what_it_makes_way_for_begins_after_it_has_ended_also_on_a_connection_that_is_open(self) -> None:
+        with Hostile() as hostile:
+            watch = Watch()
+            port = hostile.serve(watch.conduct)
+            url = f"http://127.0.0.1:{port}/"
+            async with courier() as sender:
+                for _ in range(50):
+                    # Two connections: one for what hangs, and one that stays open.
+                    hanging = asyncio.create_task(sender.send(request(url + "hang")))
+                    assert (await sender.send(request(url))).status == 200
+                    await until(lambda: hostile.open[port] == 2 and watch.under_way == 1)
+                    watch.most = 0
+                    hanging.cancel()
+                    assert (await sender.send(request(url))).status == 200
+                    assert watch.most == 1
+                    await until(lambda: hostile.open[port] == 1)
 
     async def test_an_answer_and_the_drop_may_cross(self, receiver: Receiver) -> None:
         async with told_by_hand() as (tell, reports):
