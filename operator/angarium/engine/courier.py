@@ -13,7 +13,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from functools import partial
 from typing import cast
 
 from angarium.domain.errors import SendError
@@ -85,12 +84,11 @@ class Courier(asyncio.Protocol):
         self._loop.call_soon(self._begin_some)
 
     def _begin(self, order: Order) -> None:
-        task = self._under_way[order.number] = self._loop.create_task(self._carry(order))
-        task.add_done_callback(partial(self._under_way.pop, order.number))
+        self._under_way[order.number] = self._loop.create_task(self._carry(order))
 
     def _drop(self, number: int) -> None:
         """Nobody waits for it any more. It may be unknown: then its report is on the way already."""
-        task = self._under_way.get(number)
+        task = self._under_way.pop(number, None)
         if task is not None:
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
@@ -105,6 +103,7 @@ class Courier(asyncio.Protocol):
         report = await carried(self._sender, order)
         if report.status:
             self._open.put(destination_of(order))
+        self._under_way.pop(order.number, None)
         self._report(report)
 
     def _report(self, report: Report) -> None:
