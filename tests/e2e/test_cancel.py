@@ -15,8 +15,8 @@ from angarium.files.users import DEFAULT_USER
 
 PER_HOST = 100
 PATIENT = {"Upstash-Timeout": "10m", "Upstash-Retries": "3"}
-SOON_S = 5.0
-"""What the least patient of the program's timers would need is 10 s; the destination's is ten minutes."""
+SOON_S = 20.0
+"""On a machine that is busy with other things. Without the cancel it would be ten minutes."""
 
 
 class Destination:

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
-from tests.support.hostile import Hostile, Watch, answers, silence
-from tests.support.processes import connections, tree
+from tests.support.hostile import OK, Hostile, Watch, answers, silence
+from tests.support.processes import tree
 from tests.support.programs import free_port
 from tests.support.receiver import Answer, Receiver
 from tests.support.waiting import until
@@ -63,11 +64,6 @@ async def courier(policy: AddressPolicy = LOOPBACK, most: int = 1000) -> AsyncIt
     finally:
         await sender.close()
         await asyncio.wait([running])
-
-
-async def deafness_without_answer(_: asyncio.StreamReader, __: asyncio.StreamWriter) -> None:
-    """Take the connection and read nothing of what comes."""
-    await asyncio.sleep(3600)
 
 
 @asynccontextmanager
@@ -274,18 +270,30 @@ class TestDropping:
             assert hostile.connections[port] == 20
 
     async def test_a_large_body_that_is_still_being_written_ends_too(self) -> None:
+        go_on, heard, size = threading.Event(), 0, 20 << 20
+
+        async def slow_to_listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            nonlocal heard
+            await asyncio.to_thread(go_on.wait, 60)
+            while piece := await reader.read(1 << 16):
+                heard += len(piece)
+
         with Hostile() as hostile:
-            port = hostile.serve(deafness_without_answer)
+            port = hostile.serve(slow_to_listen)
             async with courier() as sender:
-                large = asyncio.create_task(sender.send(request(f"http://127.0.0.1:{port}/", bytes(100 << 20), 1000)))
-                await until(lambda: connections({port}) == 1)
+                large = asyncio.create_task(sender.send(request(f"http://127.0.0.1:{port}/", bytes(size), 1000)))
+                await until(lambda: hostile.connections[port] == 1, 60)
                 large.cancel()
-                await until(lambda: connections({port}) == 0)
+                await asyncio.wait([large])
+                await sender.send(request(f"http://127.0.0.1:{hostile.serve(answers(OK))}/"))  # it was told before this
+                go_on.set()
+                await until(lambda: hostile.open[port] == 0, 60)
+        assert heard < size
 
     async def test_a_body_that_has_not_reached_the_courier_yet_is_not_sent(self, receiver: Receiver) -> None:
         async with courier() as sender:
             await sender.send(request(receiver.url("/first")))
-            large = asyncio.create_task(sender.send(request(receiver.url("/large"), bytes(100 << 20))))
+            large = asyncio.create_task(sender.send(request(receiver.url("/large"), bytes(20 << 20))))
             await asyncio.sleep(0)
             large.cancel()
             assert (await sender.send(request(receiver.url("/next")))).status == 200
