@@ -102,9 +102,8 @@ class DeliveryPlane:
                 per_host=settings.in_flight_per_host,
             ),
         )
-        self.scheduler = Scheduler(
-            store, Decisions(references), self.dispatcher, self.dispatcher.bindings, observers, clock
-        )
+        store.on_recall(self.dispatcher.recall)
+        self.scheduler = Scheduler(store, Decisions(references), self.dispatcher, observers, clock)
         housekeeping = HousekeepingSettings(orphan_grace=settings.orphan_grace, callback_hold=settings.callback_hold)
         janitor = Janitor(store, retention_of(settings), observers, self.dispatcher, clock, housekeeping)
         admission = Admission(clock, sending_late=courier.lateness)
@@ -112,7 +111,7 @@ class DeliveryPlane:
         self._publishing = Publishing(store, self.dispatcher, observers, admission)
         context = Context(
             publishing=self._publishing,
-            messages=Messages(store, [self.dispatcher.bindings, self.dispatcher], clock),
+            messages=Messages(store, self.dispatcher, clock),
             dead_letters=DeadLetters(store, self.dispatcher, observers, clock),
             flow_controls=FlowControls(store, self.dispatcher, clock),
             objects=Objects(store, observers, self.alarms, clock, quotas_of(settings)),

@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Self, TypeAlias
 
 Conduct: TypeAlias = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -100,10 +101,13 @@ def full_backlog() -> Iterator[int]:
 
 async def asked(reader: asyncio.StreamReader) -> None:
     """Read one request as far as its headers and a body with a length."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    for line in head.lower().split(b"\r\n"):
-        if line.startswith(b"content-length:"):
-            await reader.readexactly(int(line.partition(b":")[2]))
+    await reader.readexactly(_length(await reader.readuntil(b"\r\n\r\n")))
+
+
+def _length(head: bytes) -> int:
+    """Bytes of the body that belongs to these headers."""
+    lines = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+    return int(lines[0].partition(b":")[2]) if lines else 0
 
 
 def answers(raw: bytes) -> Conduct:
@@ -158,6 +162,33 @@ async def silence(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None
     """Take the connection, and whatever comes, and say nothing."""
     while await reader.read(65536):
         pass
+
+
+@dataclass
+class Watch:
+    """Answers, but says nothing to what has `hang` in its path; keeps count of what a destination sees.
+
+    `under_way` are requests that have neither been answered nor seen their connection end; `most` there were at once.
+    """
+
+    came: list[str] = field(default_factory=list)
+    under_way: int = 0
+    most: int = 0
+
+    async def conduct(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = await reader.readuntil(b"\r\n\r\n")
+            path = head.split(b" ")[1].decode()
+            self.came.append(path)
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            try:
+                if "hang" in path:
+                    return await silence(reader, writer)
+                await reader.readexactly(_length(head))
+                writer.write(OK)
+            finally:
+                self.under_way -= 1
 
 
 async def deafness(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -6,7 +6,7 @@ bound late (the Endpoint's URL, headers, TLS, suspension) is read with each leas
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 from angarium.domain.declarations import (
     Callback,
@@ -205,6 +205,13 @@ class Leased:
     def size(self) -> int:
         """Bytes of the body."""
         return len(self.message.body)
+
+
+class Lost(Enum):
+    """How a lease was lost: it ran out, so its message is due again or was leased anew; or the message has ended."""
+
+    EXPIRED = "Expired"
+    ENDED = "Ended"
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from angarium.domain.messages import (
     Claim,
     Leased,
     LeaseGrant,
+    Lost,
     Message,
     Outcome,
     Overrides,
@@ -298,8 +299,16 @@ class MessageStore(Protocol):
         written. A place in a queue, or under flow control, that becomes free is given on in the same transaction."""
         ...
 
-    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
-        """Hold leases until then. Each comes back with its Endpoint as it is now (None if gone); None: it was lost."""
+    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | Lost]:
+        """Hold leases until then. Each comes back with its Endpoint as it is now (None if gone), or how it was lost."""
+        ...
+
+    def on_recall(self, tell: Callable[[Sequence[str]], None]) -> None:
+        """From now on, `tell` the ids of leased messages that ended without an outcome: canceled, or purged.
+
+        It is called in a thread of the store, after the commit and before anybody hears of what was committed with it
+        or after it: so whoever holds a message knows of its end before anything that the end made way for is leased.
+        """
         ...
 
     async def release(self, leased: Sequence[Leased]) -> None:

@@ -21,7 +21,14 @@ from angarium.service.admission import CALM_S, TICK_S
 
 from .frames import Frames, Order, Report, Terms, frame
 from .loops import run, settle_memory
-from .sender import AiohttpSender
+from .sender import KEEP_ALIVE, AiohttpSender
+from .turns import OpenConnections, Turns, destination_of
+
+BEGUN_AT_ONCE = 4
+"""Orders that need a new connection and are begun in one turn of the loop: about a millisecond's worth."""
+
+LEAVING_S = 0.1
+"""How long at most an order waits for the connections of those that were dropped just before it to be closed."""
 
 BEAT_TICKS = 100
 """A courier that is on time says no more often than that it turns."""
@@ -33,9 +40,13 @@ class Courier(asyncio.Protocol):
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._loop = asyncio.get_running_loop()
-        self._frames = Frames(Order)
+        self._frames: Frames[Order | int] = Frames(Order | int)
         self._reports: list[Report] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._turns = Turns()
+        self._open = OpenConnections(KEEP_ALIVE.total_seconds())
+        self._beginning = False
+        self._under_way: dict[int, asyncio.Task[None]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
         self._transport: asyncio.WriteTransport | None = None
         self._late_s = 0.0
         self._silent_ticks = 0
@@ -48,15 +59,52 @@ class Courier(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         for orders in self._frames.feed(data):
             for order in orders:
-                task = self._loop.create_task(self._carry(order))
-                self._tasks.add(task)
-                task.add_done_callback(self._tasks.discard)
+                if isinstance(order, int):
+                    self._drop(order)
+                elif self._open.take(destination_of(order)):
+                    self._begin(order)
+                else:
+                    self._turns.add(order)
+        if not self._beginning:
+            self._begin_some()
 
     def connection_lost(self, exc: Exception | None) -> None:
         os._exit(0)
 
+    def _begin_some(self) -> None:
+        """Those that need a connection, a few; then whatever else there is to do has a turn of the loop."""
+        self._beginning = False
+        for _ in range(BEGUN_AT_ONCE):
+            order = self._turns.take()
+            if order is None:
+                return
+            self._open.take(destination_of(order))
+            self._begin(order)
+        self._beginning = True
+        self._loop.call_soon(self._begin_some)
+
+    def _begin(self, order: Order) -> None:
+        self._under_way[order.number] = self._loop.create_task(self._carry(order))
+
+    def _drop(self, number: int) -> None:
+        """Nobody waits for it any more. It may be unknown: then its report is on the way already."""
+        task = self._under_way.pop(number, None)
+        if task is not None:
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
+            task.cancel()
+        else:
+            self._turns.drop(number)
+
     async def _carry(self, order: Order) -> None:
-        self._report(await carried(self._sender, order))
+        if self._leaving:
+            # What was dropped may have made way for this one: the destination is to see it end before.
+            await asyncio.wait(self._leaving, timeout=LEAVING_S)
+        report = await carried(self._sender, order)
+        if report.status:
+            self._open.put(destination_of(order))
+        self._under_way.pop(order.number, None)
+        self._report(report)
 
     def _report(self, report: Report) -> None:
         self._reports.append(report)
@@ -82,6 +130,7 @@ class Courier(asyncio.Protocol):
         if late_s != self._late_s or self._silent_ticks >= BEAT_TICKS:
             self._late_s, self._silent_ticks = late_s, 0
             self._report(Report(0, late_s=late_s))
+            self._open.forget_old()
         self._await_tick()
 
 

@@ -109,7 +109,7 @@ class _Lateness:
 
 
 class _Line(asyncio.Protocol):
-    """The socket to one courier. Orders of the same turn of the loop go in one frame."""
+    """The socket to one courier. Orders, and numbers of those to drop, of the same turn of the loop go in one frame."""
 
     def __init__(self, pulse: Pulse, lateness: _Lateness) -> None:
         self.ended = asyncio.Event()
@@ -118,7 +118,7 @@ class _Line(asyncio.Protocol):
         self._lateness = lateness
         self._loop = asyncio.get_running_loop()
         self._frames = Frames(Report)
-        self._orders: list[Order] = []
+        self._orders: list[Order | int] = []
         self._pending: dict[int, asyncio.Future[Response]] = {}
         self._transport: asyncio.WriteTransport | None = None
 
@@ -127,13 +127,13 @@ class _Line(asyncio.Protocol):
             raise SenderLost("the courier has ended")
         future: asyncio.Future[Response] = self._loop.create_future()
         self._pending[order.number] = future
-        self._orders.append(order)
-        if len(self._orders) == 1:
-            self._loop.call_soon(self._tell)
+        self._tell_soon(order)
         try:
             return await future
         finally:
-            self._pending.pop(order.number, None)
+            del self._pending[order.number]
+            if future.cancelled():  # nobody waits for the answer any more
+                self._tell_soon(order.number)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -153,6 +153,11 @@ class _Line(asyncio.Protocol):
             if not future.done():
                 future.set_exception(SenderLost("the courier ended while the request was on its way"))
 
+    def _tell_soon(self, order: Order | int) -> None:
+        self._orders.append(order)
+        if len(self._orders) == 1:
+            self._loop.call_soon(self._tell)
+
     def _tell(self) -> None:
         assert self._transport is not None
         orders, self._orders = self._orders, []
@@ -170,7 +175,7 @@ class _Line(asyncio.Protocol):
             return
         future = self._pending.get(report.number)
         if future is None or future.done():
-            return  # nobody waits for it any more
+            return  # dropped; the report and that crossed
         if report.defect:
             future.set_exception(RuntimeError(f"defect in the courier:\n{report.defect}"))
         elif report.reason:

@@ -1,22 +1,25 @@
 """Holds the messages leased to this process and lets attempts run: within its capacity, and within each lane's.
 
 Room is granted before messages are leased, so memory stays bounded however many wait in the store and however large
-they are. A message is never dropped: it is held until its outcome is written, it is given back, or the lease is lost.
+they are. A message is held until its outcome is written, it is given back, the lease is lost, or the message
+ends without an outcome, canceled or purged: then its attempt ends too.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from angarium.domain.errors import StoreError
-from angarium.domain.messages import Claim, Leased, LeaseGrant, Outcome
+from angarium.domain.messages import Claim, Leased, LeaseGrant, Lost, Outcome
 from angarium.domain.ports import Clock, MessageStore
 
 from .flight import Flight
 from .lanes import Lanes
 from .outcomes import Outcomes
+from .recalls import Recalls
 from .room import Room, Share
 from .supervisor import Pulse
 from .waking import Waker
@@ -61,7 +64,8 @@ class Dispatcher:
     """Implements `domain.ports.Dispatch` and `Alarm`. `owner` names this process's leases, new at each start.
 
     `claim` and `heartbeat` are its loops; `drain` ends it. `bindings` is the Alarm for changed Endpoints: messages that
-    wait in memory for their lane are bound to them anew. All but `wake` and `bindings` belong to one event loop.
+    wait in memory for their lane are bound to them anew. `recall` is for `MessageStore.on_recall`. All but these two
+    and `wake` belong to the event loop on which it is made.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class Dispatcher:
         lane_bytes = max(1, self._settings.capacity_bytes // 8)
         self._lanes = Lanes(self._settings.per_lane, lane_bytes, self._room, clock, self._settings.per_host)
         self._flights: dict[str, Flight] = {}
+        self._recalls = Recalls(self._settings.lease, clock)
+        self._loop = asyncio.get_running_loop()
         self._portion = self._room.portion, self._room.portion_bytes is None
         self._starved = False
         self._draining = False
@@ -109,6 +115,8 @@ class Dispatcher:
         self._room.give_back(grant.room, grant.room_bytes)
         for one in leased:
             held = self._flights.get(one.message.id)
+            if one.message.id in self._recalls:
+                continue
             if held is None:
                 self._take(one)
             else:
@@ -121,6 +129,11 @@ class Dispatcher:
 
     def wake(self) -> None:
         self._waker.wake()
+
+    def recall(self, message_ids: Sequence[str]) -> None:
+        """These messages have ended without an outcome. May be called from any thread."""
+        with contextlib.suppress(RuntimeError):  # the loop has ended, and every attempt with it
+            self._loop.call_soon_threadsafe(self._recall, message_ids)
 
     async def claim(self, pulse: Pulse) -> None:
         """The loop that leases due messages whenever there is room. Ends with `drain`."""
@@ -153,16 +166,13 @@ class Dispatcher:
         self.wake()
         await self._attempts_ended(grace)
         for flight in self._flights.values():
-            if flight.attempt is not None and not flight.settling:
-                flight.cut_off = True
-                flight.attempt.cancel()
+            if not flight.settling:
+                flight.cut_off()
         await self._attempts_ended(self._settings.settling)
         await self._grants_ended(self._settings.settling)
         left = list(self._flights.values())
         for flight in left:
-            if flight.attempt is not None:
-                flight.cut_off = True
-                flight.attempt.cancel()
+            flight.cut_off()
         if left:
             await self._store.release([flight.leased for flight in left])
         self._flights.clear()
@@ -196,11 +206,12 @@ class Dispatcher:
             try:
                 outcome = await self._perform(leased)
             finally:
-                self._leave_lane(flight)
+                if not flight.is_cut_off:
+                    self._leave_lane(flight)
             flight.settling = True
             recorded = await self._settle(flight, outcome)
         finally:
-            if not flight.cut_off:
+            if not flight.is_cut_off:
                 self._finish(flight, recorded)
 
     async def _settle(self, flight: Flight, outcome: Outcome) -> Leased:
@@ -299,14 +310,38 @@ class Dispatcher:
         until = self._clock.monotonic() + self._settings.lease.total_seconds()
         renewed = await self._store.renew(leased, until)
         for flight, old, new in zip(flights, leased, renewed, strict=True):
-            # An attempt that runs goes on; its outcome is not written if the lease is lost.
-            if flight.attempt is not None or flight.leased is not old:
-                continue
-            if new is None:
-                self._forget(flight)
-            else:
+            if flight.leased is not old:
+                continue  # leased anew meanwhile
+            if new is Lost.ENDED:
+                self._drop(flight)
+            elif flight.attempt is not None:
+                continue  # an attempt goes on when its lease runs out: its outcome is written under the next one
+            elif isinstance(new, Leased):
                 flight.leased = new
                 self._rebind(flight)
+            else:
+                self._forget(flight)
+
+    def _recall(self, message_ids: Sequence[str]) -> None:
+        self._recalls.add(message_ids)
+        for flight in filter(None, map(self._flights.get, message_ids)):
+            self._drop(flight)
+
+    def _drop(self, flight: Flight) -> None:
+        """Its message has ended otherwise. An attempt under way ends at once, before what its end made way for begins;
+        if it has ended already, the store refuses the outcome."""
+        leased = flight.leased
+        if flight.attempt is None:
+            self._forget(flight)
+        elif not flight.settling and self._flights.get(leased.message.id) is flight:
+            _log.info(
+                "message %s has ended, so the attempt that was under way is broken off",
+                leased.message.id,
+                extra={"action": "attempt.drop", "about": leased.message},
+            )
+            flight.cut_off()
+            self._leave_lane(flight)
+            self._finish(flight, leased)
 
     def _rebind(self, flight: Flight) -> None:
         """Its lease is a new one. If it waits, its Endpoint may lead elsewhere now."""

@@ -15,15 +15,21 @@ from angarium.domain.messages import Leased
 class Flight:
     """A message that this process holds, from its lease to its recorded outcome. `leased` is its newest lease.
 
-    `settling`: the attempt is over and its outcome is being written. `cut_off`: the attempt was stopped to give the
-    message back. `branch`: where it is counted, from entering its lane to leaving it.
+    `settling`: the attempt is over and its outcome is being written. `is_cut_off`: whoever broke the attempt off sees
+    to what follows. `branch`: where it is counted, from entering its lane to leaving it.
     """
 
     leased: Leased
     attempt: "asyncio.Task[None] | None" = None
     settling: bool = False
-    cut_off: bool = False
+    is_cut_off: bool = False
     branch: "Branch | None" = None
+
+    def cut_off(self) -> None:
+        """Break the attempt off, if there is one: nothing is recorded of it."""
+        if self.attempt is not None:
+            self.is_cut_off = True
+            self.attempt.cancel()
 
 
 @dataclass(slots=True, eq=False)

@@ -1,11 +1,13 @@
 """What the program and its courier tell each other: what it goes by at its start, then frames of orders and reports.
 
-A frame is its length in eight bytes and a MessagePack array of orders, or of reports. Both ends are one version.
+A frame is its length in eight bytes and a MessagePack array of orders, or of reports. Among orders, a bare number says
+that the order of this number is to be dropped. Both ends are one version.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from types import UnionType
 from typing import Generic, TypeVar
 
 import msgspec
@@ -100,7 +102,7 @@ class Report(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return Response(self.status, self.headers, self.body)
 
 
-def frame(content: Sequence[Order] | Sequence[Report]) -> bytes:
+def frame(content: Sequence[Order | int] | Sequence[Report]) -> bytes:
     encoded = _encode(content)
     return len(encoded).to_bytes(_LENGTH) + encoded
 
@@ -108,7 +110,7 @@ def frame(content: Sequence[Order] | Sequence[Report]) -> bytes:
 class Frames(Generic[T]):
     """Puts frames of one kind of thing together again from what arrives, in whatever pieces."""
 
-    def __init__(self, kind: type[T]) -> None:
+    def __init__(self, kind: "type[T] | UnionType") -> None:
         self._decoder: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(list[kind])  # type: ignore[valid-type]
         self._arrived = bytearray()
 

@@ -20,7 +20,7 @@ from angarium.domain.notices import (
     RunStarted,
     SlotsSkipped,
 )
-from angarium.domain.ports import Alarm, Clock, Dispatch, ScheduleStore
+from angarium.domain.ports import Clock, Dispatch, ScheduleStore
 from angarium.domain.reasons import SkipReason
 
 from .decisions import Decision, Decisions
@@ -41,24 +41,19 @@ _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """Implements `domain.ports.Alarm`. `run` is its loop.
-
-    `leases` is woken when a run was canceled: those of its messages that still wait in memory are not to be sent.
-    """
+    """Implements `domain.ports.Alarm`. `run` is its loop."""
 
     def __init__(
         self,
         store: ScheduleStore,
         decisions: Decisions,
         dispatch: Dispatch,
-        leases: Alarm,
         observers: Sequence[Observer],
         clock: Clock,
     ) -> None:
         self._store = store
         self._decisions = decisions
         self._dispatch = dispatch
-        self._leases = leases
         self._observers = observers
         self._clock = clock
         self._waker = Waker()
@@ -193,8 +188,6 @@ class Scheduler:
             leased = [one for result in fired for one in result.leased]
         finally:
             self._dispatch.offer(grant, leased)
-        if any(run.canceled_ids for result in fired for run in result.runs):
-            self._leases.wake()
         self._tell([notice for pair in zip(decisions, fired, strict=True) for notice in self._notices(*pair)])
         if len(leased) < sum(_messages(result) for result in fired):
             self._dispatch.wake()

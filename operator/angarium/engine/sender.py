@@ -41,7 +41,7 @@ Headers: TypeAlias = tuple[tuple[str, str], ...]
 _LONGEST_URL = 1 << 16
 _HEADER_LIMIT = 8190
 # Most servers keep an idle connection for 5 seconds or more; one that closes just as we write costs an attempt.
-_KEEP_ALIVE = timedelta(seconds=4)
+KEEP_ALIVE = timedelta(seconds=4)
 # What the client sends again by itself when a kept connection turns out to be closed (RFC 9110, 9.2.2).
 _RESENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _AUTOMATIC = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
@@ -150,7 +150,7 @@ class AiohttpSender:
     def _open(self) -> ClientSession:
         self._resolver = CheckedResolver(self._policy)
         connector = TCPConnector(
-            resolver=self._resolver, limit=self._pool_limit, keepalive_timeout=_KEEP_ALIVE.total_seconds()
+            resolver=self._resolver, limit=self._pool_limit, keepalive_timeout=KEEP_ALIVE.total_seconds()
         )
         # aiohttp has no other way to give connections rules of our own.
         handler: type[ResponseHandler] = Reception

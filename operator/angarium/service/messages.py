@@ -14,11 +14,11 @@ AT_ONCE = 500
 
 
 class Messages:
-    """What publishers may still do to messages that were accepted. `alarms`: who holds or leases messages."""
+    """What publishers may still do to messages that were accepted. `dispatch`: who leases messages."""
 
-    def __init__(self, store: MessageStore, alarms: Sequence[Alarm], clock: Clock) -> None:
+    def __init__(self, store: MessageStore, dispatch: Alarm, clock: Clock) -> None:
         self._store = store
-        self._alarms = tuple(alarms)
+        self._dispatch = dispatch
         self._clock = clock
 
     async def cancel(self, where: HistoryFilter, most: int | None = None) -> int:
@@ -41,9 +41,7 @@ class Messages:
     async def _cancel(self, where: HistoryFilter, limit: int) -> int:
         count = await self._store.cancel(where, limit, self._clock.now())
         if count:
-            # What is held in memory has lost its lease and must not be sent; who waited behind it may go.
-            for alarm in self._alarms:
-                alarm.wake()
+            self._dispatch.wake()  # who waited behind them may go; who holds one of them hears of it from the store
         return count
 
 

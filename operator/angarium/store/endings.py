@@ -15,8 +15,9 @@ from angarium.store.transaction import Row, Transaction, json_array
 def end(
     tx: Transaction, rows: Sequence[Row], state: MessageState, now: datetime, entries: Callable[[Row], list[LogRow]]
 ) -> None:
-    """End live messages with these log entries. Of each row: what `Transaction.end` asks for, and `retried`."""
+    """End live messages with these log entries. Of each row: what `Transaction.end` asks for, id and `retried`."""
     now_ms = to_ms(now)
+    tx.recall(rows)
     tx.run(SQL["change"], json_array([row["seq"], state.value, row["retried"], None, now_ms] for row in rows))
     write_log(tx, [entry for row in rows for entry in entries(row)])
     for row in rows:

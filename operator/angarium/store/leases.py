@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from angarium.domain.fanout import lane_of, url_now
 from angarium.domain.instants import from_ms, to_ms
-from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState
+from angarium.domain.messages import Claim, Leased, LeaseGrant, LogState, Lost, MessageState
 from angarium.store import queues
 from angarium.store.intake import SQL
 from angarium.store.journal import log_row, write_log
@@ -156,12 +156,20 @@ def fenced(tx: Transaction, leased: Iterable[Leased]) -> dict[tuple[str, int], R
     return {(row["id"], row["lease"]): row for row in rows}
 
 
-def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[Leased | None]:
-    rows = tx.objects(SQL["bound_now"], json_array(map(fence_of, leased)))
-    held = {(row["id"], row["lease"]): row for row in rows}
-    tx.run(SQL["renew"], until=until, seqs=json_array(row["seq"] for row in held.values()))
-    found = [held.get(fence_of(item)) for item in leased]
-    return [replace(item, endpoint=endpoint_of(row)) if row else None for item, row in zip(leased, found, strict=True)]
+def renew(tx: Transaction, leased: Sequence[Leased], until: float) -> list[Leased | Lost]:
+    rows = {row["id"]: row for row in tx.objects(SQL["bound_now"], json_array(item.message.id for item in leased))}
+    renewed = [_as_it_is_now(item, rows.get(item.message.id)) for item in leased]
+    held = [rows[item.message.id]["seq"] for item in renewed if isinstance(item, Leased)]
+    tx.run(SQL["renew"], until=until, seqs=json_array(held))
+    return renewed
+
+
+def _as_it_is_now(leased: Leased, row: Row | None) -> Leased | Lost:
+    if row is None or row["finished_ms"] is not None:
+        return Lost.ENDED
+    if (row["lease"], row["state"]) != (leased.lease, MessageState.DELIVERING.value):
+        return Lost.EXPIRED
+    return replace(leased, endpoint=endpoint_of(row))
 
 
 def release(tx: Transaction, leased: Sequence[Leased]) -> None:

@@ -17,7 +17,7 @@ from angarium.domain.errors import AngariumError, StoreFull, StoreUnusable
 from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
-from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Outcome, Overrides, Publication
+from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Lost, Outcome, Overrides, Publication
 from angarium.domain.ports import Applied, Change, Clock, Limits, Retention, Retried, Version
 from angarium.domain.views import (
     Backlog,
@@ -204,8 +204,11 @@ class SqliteStore:
                 break  # else some of them ended meanwhile, and others may match
         return canceled
 
-    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | None]:
+    async def renew(self, leased: Sequence[Leased], until: float) -> Sequence[Leased | Lost]:
         return await self._write(partial(leases.renew, leased=leased, until=until))
+
+    def on_recall(self, tell: Callable[[Sequence[str]], None]) -> None:
+        self._writer.recall = tell
 
     async def release(self, leased: Sequence[Leased]) -> None:
         await self._write(partial(leases.release, leased=leased))

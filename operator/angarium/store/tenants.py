@@ -47,6 +47,7 @@ def some_messages(session: Session, namespace: str, after: int, limit: int) -> l
 
 def clear_messages(tx: Transaction, namespace: str, messages: Sequence[int]) -> None:
     rows = tx.rows(SQL["still_theirs"], namespace=namespace, seqs=json_array(messages))
+    tx.recall(rows)
     seqs = json_array(row["seq"] for row in rows)
     for name in ("delete_bodies", "delete_attempts", "delete_messages"):
         tx.run(SQL[name], seqs)

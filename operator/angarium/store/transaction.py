@@ -6,6 +6,7 @@ Five tables sum up others: `lanes` (earliest due message), `usage` (what a tenan
 
 import sqlite3
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import datetime
 
 from angarium.domain.instants import to_ms
@@ -33,6 +34,7 @@ class Transaction(WritingSession):
         self._lanes: set[str] = set()
         self._usage: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._runs: dict[int, list[int]] = {}
+        self.recalled: list[str] = []
 
     def touch_lane(self, lane: str) -> None:
         """A message began or ceased to wait in this lane."""
@@ -68,6 +70,10 @@ class Transaction(WritingSession):
             self.touch_lane(row["lane"])
         if row["queue"] is not None or row["source"] is not None:
             self.places.end(row, state, now)
+
+    def recall(self, rows: Iterable[Row]) -> None:
+        """These messages end without an outcome: whoever holds one is to hear of it. Of each row: id, and its state."""
+        self.recalled += [row["id"] for row in rows if row["state"] == _DELIVERING]
 
     def end_lease(self, row: Row) -> None:
         """A lease has ended, and its message waits again: namespace, lane, flow, endpoint of the row."""

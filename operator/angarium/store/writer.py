@@ -4,7 +4,7 @@ import contextlib
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -30,6 +30,7 @@ class _Entry(Generic[T]):
         self.committed = committed
         self.future: Future[T] = Future()
         self.result: T
+        self.recalled: Sequence[str] = ()
         self.error: BaseException | None = None
 
     def resolve(self) -> None:
@@ -84,6 +85,7 @@ class Writer:
         self._closed = False
         self._busy_since: float | None = None
         self.figures = WriterFigures()
+        self.recall: Callable[[Sequence[str]], None] = lambda _: None
         self._thread = threading.Thread(target=self._turn, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -147,6 +149,7 @@ class Writer:
                     transaction = Transaction(self._connection)
                     entry.result = entry.operation(transaction)
                     transaction.settle()
+                    entry.recalled = transaction.recalled
             settled = self._clock.monotonic()
             self._connection.execute("COMMIT")
             self.figures.commit.observe(self._clock.monotonic() - settled)
@@ -155,6 +158,8 @@ class Writer:
         self.figures.turn.observe(self._clock.monotonic() - began)
         self.figures.operations.observe(len(batch))
         self.figures.failures += any(isinstance(entry.error, StoreError) for entry in batch)
+        if recalled := [one for entry in batch if entry.error is None for one in entry.recalled]:
+            self.recall(recalled)
         for entry in batch:
             entry.resolve()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.support.api import Api, Reply, attempt, orders
 
-from angarium.domain.messages import LeaseGrant, Response
+from angarium.domain.messages import LeaseGrant, Lost, Response
 
 JSON = ("Content-Type", "application/json")
 LATER = ("Upstash-Delay", "1h")
@@ -214,7 +214,7 @@ async def test_a_message_in_flight_is_canceled_at_once_and_its_outcome_is_not_wr
     assert len(claim.leased) == 1
     assert await cancelled(api) == 1
     renewed = await api.store.renew(claim.leased, 1e12)
-    assert renewed == [None], "whoever holds it in memory finds that it is gone"
+    assert renewed == [Lost.ENDED], "whoever holds it in memory finds that it is gone"
     assert (await states(api, published["messageId"]))[-1] == "CANCELED"
     assert await cancelled(api) == 0
 

@@ -45,7 +45,7 @@ class Firing(Pulse):
         super().__init__(api.clock.monotonic)
         self.turns = 0
         references = Decisions(FakeReferences())
-        self.scheduler = Scheduler(api.store, references, api.dispatch, api.dispatch, [api.watcher], api.clock)
+        self.scheduler = Scheduler(api.store, references, api.dispatch, [api.watcher], api.clock)
 
     def beat(self) -> None:
         super().beat()

@@ -66,7 +66,7 @@ class References:
 
 @asynccontextmanager
 async def firing(api: Api) -> AsyncIterator[Scheduler]:
-    scheduler = Scheduler(api.store, Decisions(References()), api.dispatch, api.dispatch, [], api.clock)  # type: ignore[arg-type]
+    scheduler = Scheduler(api.store, Decisions(References()), api.dispatch, [], api.clock)  # type: ignore[arg-type]
     loop = asyncio.create_task(scheduler.run(Pulse(api.clock.monotonic)))
     yield scheduler
     loop.cancel()

@@ -22,12 +22,20 @@ from tests.support.stores import (
     topic,
 )
 
-from angarium.domain.declarations import DeliveryOptions, Destination, FlowControl
-from angarium.domain.messages import LogState, MessageState
+from angarium.domain.declarations import (
+    ConcurrencyPolicy,
+    DeliveryOptions,
+    Destination,
+    FlowControl,
+    Kind,
+    ObjectRef,
+)
+from angarium.domain.messages import LogState, Lost, MessageState
 from angarium.domain.ports import Store
 from angarium.domain.views import HistoryFilter
 
 ALL = 10_000
+MINUTE = timedelta(minutes=1)
 
 
 async def cancel(store: Store, limit: int = ALL, **where: Any) -> int:
@@ -71,8 +79,37 @@ class TestWherever:
         (item,) = await leased(store, publication())
         assert await cancel(store) == 1
         assert await store.record([delivered(item)], START) == [False]
-        assert await store.renew([item], 9999.0) == [None]
+        assert await store.renew([item], 9999.0) == [Lost.ENDED]
         assert await state(store, item.message.id) is MessageState.CANCELED
+
+    async def test_who_holds_it_is_told_before_anybody_hears_of_the_end(self, store: Store) -> None:
+        told: list[str] = []
+        store.on_recall(told.extend)
+        retried, flying, delivering = await leased(store, publication(), publication(), publication())
+        await store.record([retry(retried), delivered(delivering)], START)
+        await accepted(store, publication())
+        assert await cancel(store) == 3
+        assert told == [flying.message.id], "nobody holds the one that waits, nor the one that waits for its retry"
+
+    async def test_a_queue_that_is_deleted_and_a_tenant_that_is_removed_are_told_too(self, store: Store) -> None:
+        told: list[str] = []
+        store.on_recall(told.extend)
+        queued, other = await leased(store, publication(queue="orders"), publication())
+        await store.edit(ObjectRef(Kind.QUEUE, NS, "orders"), lambda _: None, START)
+        assert told == [queued.message.id]
+        await store.purge_namespace(NS, START)
+        assert told == [queued.message.id, other.message.id]
+        assert await store.renew([queued, other], 9999.0) == [Lost.ENDED, Lost.ENDED]
+
+    async def test_a_run_that_is_replaced_is_told(self, store: Store) -> None:
+        told: list[str] = []
+        store.on_recall(told.extend)
+        await store.apply([schedule(policy=ConcurrencyPolicy.REPLACE)], START)
+        (due,) = (await store.due_schedules(START + MINUTE, 1)).schedules
+        (first,) = await store.fire([firing(due, START + MINUTE)], grant())
+        (due,) = (await store.due_schedules(START + 2 * MINUTE, 1)).schedules
+        (second,) = await store.fire([firing(due, START + 2 * MINUTE)], grant())
+        assert told == [one.message.id for one in first.leased] == list(second.runs[0].canceled_ids)
 
     async def test_what_has_ended_does_not_count(self, store: Store) -> None:
         good, bad, third = await leased(store, publication(), publication(), publication())

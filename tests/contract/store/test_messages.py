@@ -24,7 +24,7 @@ from tests.support.stores import (
 
 from angarium.domain.declarations import Declared, DeliveryOptions, Endpoint, Header, KeyRef, Rejection
 from angarium.domain.errors import LimitExceeded, NotFound
-from angarium.domain.messages import Acceptance, LogState, MessageState
+from angarium.domain.messages import Acceptance, LogState, Lost, MessageState
 from angarium.domain.ports import Limits, Store
 from angarium.domain.views import HistoryFilter
 
@@ -280,10 +280,22 @@ class TestLeases:
     async def test_renewing_keeps_a_lease(self, store: Store, clock: FakeClock) -> None:
         (item,) = await leased(store, publication())
         clock.advance(20 * SECOND)
-        lost = replace(item, lease=item.lease + 7)
-        assert await store.renew([lost, item], clock.monotonic() + 30) == [None, item]
+        lost, unknown = replace(item, lease=item.lease + 7), replace(item, message=replace(item.message, id="msg_none"))
+        renewed = await store.renew([lost, unknown, item], clock.monotonic() + 30)
+        assert renewed == [Lost.EXPIRED, Lost.ENDED, item]
         clock.advance(20 * SECOND)
         assert (await store.claim(grant(until=2000.0), clock.now())).leased == ()
+
+    async def test_renewing_tells_a_lease_that_ran_out_from_a_message_that_has_ended(
+        self, store: Store, clock: FakeClock
+    ) -> None:
+        given_back, again, ended = await leased(store, publication(), publication(), publication())
+        await store.record([delivered(ended)], START)
+        clock.advance(31 * SECOND)
+        (anew,) = (await store.claim(grant(room=1, until=2000.0), clock.now())).leased
+        assert anew.message == given_back.message
+        renewed = await store.renew([given_back, again, ended, anew], 2000.0)
+        assert renewed == [Lost.EXPIRED, Lost.EXPIRED, Lost.ENDED, anew]
 
     async def test_renewing_tells_the_endpoint_as_it_is_now(self, store: Store, clock: FakeClock) -> None:
         await store.apply([endpoint()], START)

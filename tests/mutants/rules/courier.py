@@ -4,6 +4,8 @@ from tests.mutants.mutant import Mutant
 
 _COURIER = ("unit/engine/test_courier.py",)
 
+_RECALLS = ("unit/engine/test_recalls.py",)
+
 COURIER = (
     Mutant(
         "what a lost courier had on its way is due again and costs no retry",
@@ -53,5 +55,61 @@ COURIER = (
         "        for one in following:\n            self._start(one)",
         "        for one in following if self._room.tight else ():\n            self._start(one)",
         ("unit/engine/test_dispatcher.py",),
+    ),
+    Mutant(
+        "the end of a message ends its attempt (8.3)",
+        "store/writer.py",
+        "            self.recall(recalled)\n",
+        "            pass\n",
+        _RECALLS,
+    ),
+    Mutant(
+        "a message that ends while its lease is on its way is not attempted (8.3)",
+        "engine/dispatcher.py",
+        "if one.message.id in self._recalls:",
+        "if one.message.id is None:",
+        _RECALLS,
+    ),
+    Mutant(
+        "an attempt under way gives its place in the lane to the next one when its message ends",
+        "engine/dispatcher.py",
+        "            flight.cut_off()\n            self._leave_lane(leased)\n",
+        "            flight.cut_off()\n",
+        _RECALLS,
+    ),
+    Mutant(
+        "a lease that runs out does not end the attempt (DESIGN 6)",
+        "store/leases.py",
+        "        return Lost.EXPIRED\n",
+        "        return Lost.ENDED\n",
+        _RECALLS,
+    ),
+    Mutant(
+        "whoever gives up waiting for an answer ends the request",
+        "engine/courier_sender.py",
+        "if future.cancelled():",
+        "if not future.done():",
+        _COURIER,
+    ),
+    Mutant(
+        "what a dropped order makes way for begins when it has ended",
+        "engine/courier.py",
+        "        if self._leaving:\n",
+        "        if self._leaving and not self._frames:\n",
+        _COURIER,
+    ),
+    Mutant(
+        "hundreds of orders to slow destinations hold up no other",
+        "engine/courier.py",
+        "BEGUN_AT_ONCE = 4\n",
+        "BEGUN_AT_ONCE = 1000\n",
+        _COURIER,
+    ),
+    Mutant(
+        "destinations take turns at the courier",
+        "engine/turns.py",
+        "self._others.append(destination)",
+        "self._others.appendleft(destination)",
+        ("unit/engine/test_turns.py",),
     ),
 )

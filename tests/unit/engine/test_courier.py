@@ -5,7 +5,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from tests.support.fakes import KEYS
-from tests.support.hostile import Hostile, answers
+from tests.support.hostile import OK, Hostile, Watch, answers, silence
 from tests.support.processes import tree
 from tests.support.programs import free_port
 from tests.support.receiver import Answer, Receiver
@@ -23,12 +24,15 @@ from tests.support.waiting import until
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SenderLost, SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.domain.ports import OutgoingRequest, Sender, TlsMaterial
 from angarium.domain.reasons import FailureReason
-from angarium.engine.courier import carried
+from angarium.engine.courier import Courier, carried
 from angarium.engine.courier_sender import CourierSender
 from angarium.engine.frames import Frames, Order, Report, Terms, frame
+from angarium.engine.sender import AiohttpSender
 from angarium.engine.supervisor import Pulse
+
+from .test_sender_tls import CA, serving
 
 TALKATIVE = """
 import logging
@@ -61,6 +65,26 @@ async def courier(policy: AddressPolicy = LOOPBACK, most: int = 1000) -> AsyncIt
     finally:
         await sender.close()
         await asyncio.wait([running])
+
+
+@asynccontextmanager
+async def told_by_hand(sender: Sender | None = None) -> AsyncIterator[tuple[Callable[..., None], list[Report]]]:
+    """The courier's end on this loop: whoever tells it orders says what comes together; its reports are listed."""
+    own = sender or AiohttpSender(LOOPBACK)
+    told = Courier(own)
+    reports: list[Report] = []
+    frames = Frames(Report)
+
+    class Line(asyncio.WriteTransport):
+        def write(self, data: object) -> None:
+            assert isinstance(data, bytes)
+            reports.extend(one for content in frames.feed(data) for one in content if one.number)
+
+    told.connection_made(Line())
+    yield lambda content: told.data_received(frame(content)), reports
+    for task in list(told._under_way.values()):
+        task.cancel()
+    await own.close()
 
 
 @pytest.fixture
@@ -226,6 +250,170 @@ class TestLife:
             assert (await sender.send(request(receiver.url("/slow")))).status == 200
 
 
+class TestDropping:
+    """Who gives up waiting for an answer ends the request with that."""
+
+    @pytest.mark.parametrize("tls", [False, True], ids=["plain", "tls"])
+    async def test_the_destination_sees_the_connection_end(self, tls: bool) -> None:
+        with Hostile() as hostile:
+            port = hostile.serve(silence, serving(client_certificate=False) if tls else None)
+            material = TlsMaterial(ca=CA, server_name="billing.test") if tls else None
+            given = replace(request(f"http{'s' if tls else ''}://127.0.0.1:{port}/", timeout_s=1000), tls=material)
+            async with courier() as sender:
+                sending = [asyncio.create_task(sender.send(given)) for _ in range(20)]
+                await until(lambda: hostile.open[port] == 20)
+                for one in sending[:19]:
+                    one.cancel()
+                await until(lambda: hostile.open[port] == 1)
+                assert not sending[19].done()
+                sending[19].cancel()
+                await until(lambda: hostile.open[port] == 0)
+            assert hostile.connections[port] == 20
+
+    async def test_a_large_body_that_is_still_being_written_ends_too(self) -> None:
+        go_on, heard, size = threading.Event(), 0, 20 << 20
+
+        async def slow_to_listen(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+            nonlocal heard
+            await asyncio.to_thread(go_on.wait, 60)
+            while piece := await reader.read(1 << 16):
+                heard += len(piece)
+
+        with Hostile() as hostile:
+            port = hostile.serve(slow_to_listen)
+            async with courier() as sender:
+                large = asyncio.create_task(sender.send(request(f"http://127.0.0.1:{port}/", bytes(size), 1000)))
+                await until(lambda: hostile.connections[port] == 1, 60)
+                large.cancel()
+                await asyncio.wait([large])
+                await sender.send(request(f"http://127.0.0.1:{hostile.serve(answers(OK))}/"))  # it was told before this
+                go_on.set()
+                await until(lambda: hostile.open[port] == 0, 60)
+        assert heard < size
+
+    async def test_a_body_that_has_not_reached_the_courier_yet_is_not_sent(self, receiver: Receiver) -> None:
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/first")))
+            large = asyncio.create_task(sender.send(request(receiver.url("/large"), bytes(20 << 20))))
+            await asyncio.sleep(0)
+            large.cancel()
+            assert (await sender.send(request(receiver.url("/next")))).status == 200
+        assert receiver.count("/large") == 0
+
+    async def test_what_waits_for_its_turn_is_not_sent(self, receiver: Receiver) -> None:
+        orders = [Order.of(number, request(receiver.url(f"/{number}"))) for number in range(1, 21)]
+        async with told_by_hand() as (tell, reports):
+            tell([*orders, *range(5, 21)])
+            await until(lambda: len(reports) == 4)
+            tell([Order.of(30, request(receiver.url("/last")))])
+            await until(lambda: len(reports) == 5)
+        assert sorted(one.number for one in reports) == [1, 2, 3, 4, 30]
+        assert sorted(one.target for one in receiver.received()) == ["/1", "/2", "/3", "/4", "/last"]
+
+    async def test_what_it_makes_way_for_begins_after_it_has_ended_also_on_a_connection_that_is_open(self) -> None:
+        with Hostile() as hostile:
+            watch = Watch()
+            port = hostile.serve(watch.conduct)
+            url = f"http://127.0.0.1:{port}/"
+            async with courier() as sender:
+                for _ in range(50):
+                    # Two connections: one for what hangs, and one that stays open.
+                    hanging = asyncio.create_task(sender.send(request(url + "hang")))
+                    assert (await sender.send(request(url))).status == 200
+                    await until(lambda: hostile.open[port] == 2 and watch.under_way == 1)
+                    watch.most = 0
+                    hanging.cancel()
+                    assert (await sender.send(request(url))).status == 200
+                    assert watch.most == 1
+                    await until(lambda: hostile.open[port] == 1)
+
+    async def test_an_answer_and_the_drop_may_cross(self, receiver: Receiver) -> None:
+        async with told_by_hand() as (tell, reports):
+            tell([Order.of(1, request(receiver.url("/")))])
+            await until(lambda: len(reports) == 1)
+            tell([1, 99, Order.of(2, request(receiver.url("/"))), 1])
+            await until(lambda: len(reports) == 2)
+        assert [one.status for one in reports] == [200, 200]
+
+    async def test_a_report_on_what_was_dropped_is_nobodys(self, receiver: Receiver) -> None:
+        receiver.answer("/slow", Answer(200, delay_s=0.1))
+        async with courier() as sender:
+            await sender.send(request(receiver.url("/")))
+            (child,) = children()
+            slow = asyncio.create_task(sender.send(request(receiver.url("/slow"))))
+            await until(lambda: receiver.count("/slow") == 1)
+            os.kill(child, signal.SIGSTOP)
+            slow.cancel()
+            await asyncio.sleep(0.2)  # its answer and the drop wait for the courier together
+            os.kill(child, signal.SIGCONT)
+            assert (await sender.send(request(receiver.url("/")))).status == 200
+        assert slow.cancelled()
+
+    async def test_the_courier_may_be_lost_meanwhile(self, receiver: Receiver) -> None:
+        receiver.answer("/slow", Answer(ending="hang"))
+        sender = CourierSender(LOOPBACK, 1000)
+        running = asyncio.create_task(sender.run(Pulse()))
+        slow = asyncio.create_task(sender.send(request(receiver.url("/slow"), timeout_s=100)))
+        await until(lambda: receiver.count() == 1)
+        os.kill(children()[0], signal.SIGKILL)
+        slow.cancel()
+        await asyncio.wait([running, slow])
+        assert slow.cancelled() and isinstance(running.exception(), SenderLost)
+
+    async def test_whoever_waits_for_a_courier_that_is_not_there_may_give_up_too(self, receiver: Receiver) -> None:
+        sender = CourierSender(LOOPBACK, 1000)
+        early = asyncio.create_task(sender.send(request(receiver.url("/early"))))
+        await asyncio.sleep(0)
+        early.cancel()
+        running = asyncio.create_task(sender.run(Pulse()))
+        assert (await sender.send(request(receiver.url("/")))).status == 200
+        await sender.close()
+        await running
+        assert receiver.count("/early") == 0
+
+
+class TestTurns:
+    async def test_an_order_to_a_quick_destination_is_not_behind_hundreds_of_others(self, receiver: Receiver) -> None:
+        begun: list[str] = []
+
+        class Slow:
+            async def send(self, request: OutgoingRequest) -> Response:
+                begun.append(request.url)
+                await asyncio.Event().wait()
+                raise AssertionError
+
+            async def close(self) -> None: ...
+
+        orders = [Order.of(n, request(f"http://hole-{n % 20}.test/")) for n in range(1, 701)]
+        async with told_by_hand(Slow()) as (tell, _):
+            tell(orders)
+            await asyncio.sleep(0)
+            assert 0 < len(begun) <= 8
+            tell([Order.of(1000, request("http://quick.test/"))])
+            await until(lambda: len(begun) == 701)
+        assert begun.index("http://quick.test/") < 60
+
+    async def test_what_finds_a_connection_open_does_not_wait_for_a_turn(self) -> None:
+        begun: list[str] = []
+
+        class Answering:
+            async def send(self, request: OutgoingRequest) -> Response:
+                begun.append(request.url)
+                await until(lambda: len(begun) >= 20)
+                return Response(200)
+
+            async def close(self) -> None: ...
+
+        async with told_by_hand(Answering()) as (tell, reports):
+            tell([Order.of(n, request("http://quick.test/")) for n in range(1, 21)])
+            await until(lambda: len(reports) == 20)
+            begun.clear()
+            others = [Order.of(n, request(f"http://hole-{n}.test/")) for n in range(100, 200)]
+            tell([*others, *(Order.of(n, request("http://quick.test/")) for n in range(21, 41))])
+            await until(lambda: len(reports) == 140)
+        assert begun[:20].count("http://quick.test/") >= 16
+
+
 class TestFrames:
     def test_they_are_put_together_from_any_pieces(self) -> None:
         orders = [Order.of(n, request("http://dest.test/", bytes([n]) * n)) for n in range(1, 40)]
@@ -235,6 +423,11 @@ class TestFrames:
             pieces = [wire[start : start + size] for start in range(0, len(wire), size)]
             found = [list(content) for piece in pieces for content in frames.feed(piece)]
             assert found == [orders[:1], orders[1:], []]
+
+    def test_numbers_of_orders_to_drop_keep_their_place_among_the_orders(self) -> None:
+        given = [1, Order.of(2, request("http://dest.test/")), 2**40]
+        frames: Frames[Order | int] = Frames(Order | int)
+        assert list(frames.feed(frame(given))) == [given]
 
     def test_everything_of_an_order_arrives(self) -> None:
         tls = TlsMaterial(b"CA", b"CERT", b"KEY", "billing.internal")

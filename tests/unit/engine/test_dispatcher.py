@@ -49,6 +49,7 @@ class Stage:
 async def dispatching(store: Store, stage: Stage, settings: DispatchSettings = QUICK) -> AsyncIterator[Dispatcher]:
     clock = WallClock()
     dispatcher = Dispatcher("me", store, stage.perform, Outcomes(store, [], clock), clock, settings)
+    store.on_recall(dispatcher.recall)
     loops = [asyncio.create_task(loop(Pulse())) for loop in (dispatcher.claim, dispatcher.heartbeat)]
     try:
         yield dispatcher
@@ -407,7 +408,7 @@ async def test_a_canceled_message_that_waits_for_its_lane_is_dropped_as_soon_as_
         await accepted(store, *to("billing.test", 1))
         dispatcher.wake()
         await until(lambda: dispatcher.held == 1)
-        scheduler = Scheduler(store, Decisions(FakeReferences()), dispatcher, dispatcher.bindings, [], clock)
+        scheduler = Scheduler(store, Decisions(FakeReferences()), dispatcher, [], clock)
         canceled = await run_by_slot(store, dispatcher, clock.now() - timedelta(seconds=3))
         await until(lambda: canceled.id in dispatcher._flights)
         turning = asyncio.create_task(scheduler.run(Pulse()))

@@ -42,10 +42,11 @@ async def running(store: Store) -> AsyncIterator[Engine]:
     sender = AiohttpSender(AddressPolicy(allow=(ip_network("127.0.0.1/32"),)))
     attempts = Attempts(sender, FakeReferences(), keys, clock)
     dispatcher = Dispatcher("me", store, attempts.perform, Outcomes(store, [], clock), clock, ONE_AT_ONCE)
+    store.on_recall(dispatcher.recall)
     supervisor = Supervisor([Loop("dispatcher", dispatcher.claim), Loop("heartbeat", dispatcher.heartbeat)])
     task = asyncio.create_task(supervisor.run())
     try:
-        yield Engine(dispatcher, keys, Messages(store, [dispatcher.bindings, dispatcher], clock))
+        yield Engine(dispatcher, keys, Messages(store, dispatcher, clock))
     finally:
         await dispatcher.drain(timedelta(seconds=5))
         task.cancel()

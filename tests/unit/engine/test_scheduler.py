@@ -49,12 +49,11 @@ class Stage:
     clock: FakeClock = field(default_factory=FakeClock)
     references: FakeReferences = field(default_factory=FakeReferences)
     dispatch: FakeDispatch = field(default_factory=FakeDispatch)
-    leases: FakeDispatch = field(default_factory=FakeDispatch)
     told: Recorder = field(default_factory=Recorder)
 
     def __post_init__(self) -> None:
         decisions = Decisions(self.references)
-        self.scheduler = Scheduler(self.store, decisions, self.dispatch, self.leases, [self.told], self.clock)
+        self.scheduler = Scheduler(self.store, decisions, self.dispatch, [self.told], self.clock)
         self.pulse = Pulse(self.clock.monotonic)
 
     async def declare(self, *declared: Declared) -> None:
@@ -248,15 +247,6 @@ async def test_forbidden_slots_are_told(stage: Stage) -> None:
     assert stage.fired() == [START + MINUTE]
     told = [(notice.count, notice.reason) for notice in stage.told.of(SlotsSkipped)]  # type: ignore[union-attr]
     assert told == [(1, "Forbidden"), (1, "Forbidden")]
-
-
-@pytest.mark.parametrize("policy", [ConcurrencyPolicy.ALLOW, ConcurrencyPolicy.REPLACE])
-async def test_leases_are_looked_at_when_a_run_was_replaced(stage: Stage, policy: ConcurrencyPolicy) -> None:
-    await stage.declare(schedule(policy=policy))
-    await stage.pass_time(MINUTE)
-    assert stage.leases.woken == 0
-    await stage.pass_time(MINUTE)
-    assert stage.leases.woken == (1 if policy is ConcurrencyPolicy.REPLACE else 0)
 
 
 async def test_room_is_asked_for_with_the_bytes_of_the_bodies(stage: Stage) -> None:

@@ -26,7 +26,7 @@ from tests.support.stores import (
 
 from angarium.domain.declarations import Callback, DeliveryOptions, Destination, FlowControl, Kind, ObjectRef
 from angarium.domain.ids import dlq_id
-from angarium.domain.messages import Leased, Outcome
+from angarium.domain.messages import Leased, Lost, Outcome
 from angarium.domain.ports import Limits, Retention
 from angarium.domain.views import HistoryFilter
 from angarium.service.dead_letters import DeadLetters
@@ -71,7 +71,7 @@ async def test_a_full_queue_is_deleted_piece_by_piece_and_nobody_is_let_in(
     assert not any(sql.startswith("UPDATE messages SET queued = 0") for sql in executed)
     assert (await store.backlog()).waiting == 0
     assert await store.declared(QUEUE) is None
-    assert (await store.renew([first], 2000.0)) == [None]
+    assert (await store.renew([first], 2000.0)) == [Lost.ENDED]
 
 
 async def test_a_queue_that_stays_keeps_its_messages(store: SqliteStore) -> None:

@@ -118,15 +118,15 @@ CROSS JOIN messages AS m ON m.id = given.value ->> 0
 WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
 
 -- name: bound_now
--- The same, with the Endpoint as it is declared now.
+-- Messages that are known, by their ids, with the Endpoint as it is declared now.
 SELECT json_group_array(json_object(
-    'id', m.id, 'lease', m.lease, 'seq', m.seq, 'rejected', d.rejected, 'spec', CAST(d.spec AS TEXT)
+    'id', m.id, 'lease', m.lease, 'seq', m.seq, 'state', m.state, 'finished_ms', m.finished_ms,
+    'rejected', d.rejected, 'spec', CAST(d.spec AS TEXT)
 ))
 FROM json_each(?) AS given
-CROSS JOIN messages AS m ON m.id = given.value ->> 0
+CROSS JOIN messages AS m ON m.id = given.value
 LEFT JOIN declared AS d
-    ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint AND d.deleted_ms IS NULL
-WHERE m.lease = given.value ->> 1 AND m.state = 'Delivering';
+    ON d.kind = 'Endpoint' AND d.namespace = m.namespace AND d.name = m.endpoint AND d.deleted_ms IS NULL;
 
 -- name: renew
 UPDATE messages SET lease_until = :until WHERE seq IN (SELECT value FROM json_each(:seqs));

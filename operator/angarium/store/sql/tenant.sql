@@ -49,7 +49,7 @@ SELECT json_group_array(json_object('seq', seq, 'weight', weight)) FROM (
 
 -- name: still_theirs
 -- A number that was read may have become free since, and another tenant's.
-SELECT seq FROM messages WHERE seq IN (SELECT value FROM json_each(:seqs)) AND namespace = :namespace;
+SELECT seq, id, state FROM messages WHERE seq IN (SELECT value FROM json_each(:seqs)) AND namespace = :namespace;
 
 -- name: delete_bodies
 DELETE FROM bodies WHERE message IN (SELECT value FROM json_each(?));
