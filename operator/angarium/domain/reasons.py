@@ -1,7 +1,7 @@
 """Every reason that a person may meet, each word once: in conditions, attempts, runs, Events, and queues that stand.
 
 What each of them means and what to do is told by docs/troubleshooting.md: a new member needs its text there
-(`tools/docs/reasons`) and a test that makes it occur (`tests/cluster/test_reasons.py`).
+(`tools/docs/reasons.yaml`) and a test that makes it occur (`tests/cluster/test_reasons.py`).
 """
 
 from enum import StrEnum
