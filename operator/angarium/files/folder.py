@@ -11,7 +11,7 @@ from pathlib import Path
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Rejection
 from angarium.domain.errors import StoreError
 from angarium.domain.ports import Clock
-from angarium.files.declarations import declare
+from angarium.files.declarations import declare, refusal
 from angarium.files.documents import Finding, Stamp, stamps
 from angarium.files.inventory import Inventory, take_inventory, title
 from angarium.files.references import FileReferences, Source, Values
@@ -131,8 +131,7 @@ class ManifestFiles:
         for ref, document in inventory.objects.items():
             one = declare(document.manifest, stored.get(ref), now)
             if isinstance(one.spec, Rejection):
-                field, _, message = one.spec.message.partition(": ")
-                inventory.findings.append(document.finding(field, message))
+                inventory.findings.append(refusal(document, one.spec))
             declared.append(one)
         return declared
 
