@@ -176,9 +176,9 @@ def check(paths: tuple[Path, ...], **rules: bool) -> None:
         from angarium.files.check import Rules
         from angarium.files.check import check as look
 
-        report = look(paths, sys.stdin.buffer.read, Rules(**rules))
+        report = look(paths, click.get_binary_stream("stdin").read, Rules(**rules))
         for finding in report.findings:
-            click.echo(str(finding))
+            click.echo(str(finding).encode(errors="backslashreplace"))  # a terminal's code may not have our signs
         click.echo(f"angarium: {report}", err=True)
         return EXIT_FAILED if report.findings else 0
 

@@ -5,19 +5,13 @@ A GitOps repository is full of other kinds, of values and of patches: those are 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-from angarium.domain.declarations import ObjectRef, Rejection
-from angarium.files.declarations import declare, refusal
 from angarium.files.documents import OUR_KINDS, Document, Finding, content_of, expanded, files_of, nodes_of
-from angarium.files.inventory import Source, name_of, title
 from angarium.files.parsing import ParseError
-from angarium.files.validation import Validator
-from angarium.resources.manifest import API_VERSION, GROUP
+from angarium.resources.manifest import GROUP
 
 STANDARD_INPUT = Path("-")
-NOT_ACCEPTED = "the API server takes this, Angarium would not accept it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +43,8 @@ class Report:
 def check(paths: Sequence[Path], standard_input: Callable[[], bytes], rules: Rules) -> Report:
     """Judge the manifests in these files and folders; `-` stands for standard input, which is asked for once.
 
-    Raises SettingsError if what judges manifests is not installed.
+    Raises SettingsError if there is something to judge, and what judges it is not installed.
     """
-    validator = Validator()
     findings: list[Finding] = []
     objects: list[Document] = []
     files = files_of(paths, recursive=rules.recursive)
@@ -60,56 +53,28 @@ def check(paths: Sequence[Path], standard_input: Callable[[], bytes], rules: Rul
             objects += _ours(file, standard_input() if file == STANDARD_INPUT else content_of(file))
         except ParseError as error:
             findings.append(Finding(file, error.line, "", str(error)))
-    for document in objects:
-        findings += _judge(document, validator, rules)
-    findings += _repeated(objects, rules)
+    if objects:
+        # It takes half a second to load, and most commits in a GitOps repository touch other kinds.
+        from angarium.files import judgement
+
+        findings += judgement.problems(objects, api_server_only=rules.api_server_only)
+        findings += judgement.repeated(objects, folders_apart=rules.folders_apart)
     return Report(len(files), len(objects), tuple(sorted(findings, key=lambda one: (str(one.file), one.line))))
 
 
-def _ours(file: Path, content: bytes) -> list[Document]:
-    nodes = nodes_of(file, content)
-    for node in nodes:
+def _ours(file: Path, content: bytes) -> Iterator[Document]:
+    for node in nodes_of(file, content):
         if isinstance(node.value, (str, int, float)):
             raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
-    return [document for node in nodes for document in expanded(file, node) if _is_ours(document)]
+        yield from filter(_is_ours, expanded(file, node))
 
 
 def _is_ours(document: Document) -> bool:
-    """Also what was meant to be, but says not so: one of our kinds without a version, our group without one."""
+    """Also what was meant to be, and does not say so: one of our kinds without a version, our group without one."""
     version = document.manifest.get("apiVersion")
     if version is None:
         return document.kind in OUR_KINDS
     return isinstance(version, str) and version.partition("/")[0] == GROUP
-
-
-def _judge(document: Document, validator: Validator, rules: Rules) -> Iterator[Finding]:
-    if document.manifest.get("apiVersion") is None:
-        yield document.finding("apiVersion", f"is missing; write {API_VERSION}")
-    elif document.manifest.get("kind") is None:
-        yield document.finding("kind", f"is missing; write one of {', '.join(OUR_KINDS)}")
-    elif document.kind not in OUR_KINDS:
-        yield document.finding("kind", f"{document.kind} is not known; write one of {', '.join(OUR_KINDS)}")
-    else:
-        verdict = validator.judge(document.manifest)
-        for problem in verdict.problems:
-            yield document.finding(problem.field, problem.message)
-        if not verdict.problems and not rules.api_server_only:
-            spec = declare(verdict.manifest, None, datetime.now(UTC)).spec
-            if isinstance(spec, Rejection):
-                found = refusal(document, spec)
-                yield Finding(found.file, found.line, found.field, f"{found.message} ({NOT_ACCEPTED}: {spec.reason})")
-
-
-def _repeated(objects: Sequence[Document], rules: Rules) -> Iterator[Finding]:
-    first: dict[tuple[Path | None, ObjectRef | Source], Document] = {}
-    for document in objects:
-        name = name_of(document) if document.kind in OUR_KINDS else None
-        if name is None:
-            continue
-        other = first.setdefault((document.file.parent if rules.folders_apart else None, name), document)
-        if other is not document:
-            text = f"{title(name)} stands in {other.file}:{other.line} already; remove one"
-            yield document.finding("metadata.name", text)
 
 
 def _counted(count: int, noun: str) -> str:

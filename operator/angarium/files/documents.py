@@ -32,8 +32,10 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
+        """One line, whatever names and values are made of."""
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
-        return ": ".join(part for part in (where, self.field, self.message) if part)
+        text = ": ".join(part for part in (where, self.field, self.message) if part)
+        return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 @dataclass(frozen=True, slots=True)

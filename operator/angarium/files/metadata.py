@@ -111,6 +111,12 @@ def _finalizers(names: list[str] | None) -> Iterator[Breach]:
         yield from _key(name, ("metadata", "finalizers", place))
 
 
+def _managed_fields(entries: list[Any] | None) -> Iterator[Breach]:
+    for place, entry in enumerate(entries or ()):
+        if entry is not None and not isinstance(entry, dict):
+            yield Breach(("metadata", "managedFields", place), "type", f"is {shown(entry)}; write an object with fields")
+
+
 def _key(key: str, path: tuple[str | int, ...]) -> Iterator[Breach]:
     prefix, slash, name = key.rpartition("/")
     sound = bool(_QUALIFIED.fullmatch(name)) and len(name) <= _MAX_LABEL
@@ -127,4 +133,5 @@ _RULES: dict[str, Any] = {
     "labels": _labels,
     "annotations": _annotations,
     "finalizers": _finalizers,
+    "managedFields": _managed_fields,
 }

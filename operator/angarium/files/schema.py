@@ -28,10 +28,10 @@ DUPLICATE = "duplicate"
 _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _LIST_TYPE = "x-kubernetes-list-type"
 _LIST_KEYS = "x-kubernetes-list-map-keys"
-# `type` stands first: what else is wrong with a value of another type does not matter.
+# One breach is told of each place, the first of these: what keeps the API server from its rules goes before the rest.
 _KEYWORDS = (
-    "type", "enum", "required", "pattern", "format", "minimum", "maximum", "minLength", "maxLength", "maxItems",
-    "minItems", "minProperties", "maxProperties",
+    "type", "enum", "required", "maxLength", "maxItems", "maxProperties", "format", "pattern", "minimum", "maximum",
+    "minLength", "minItems", "minProperties",
 )  # fmt: skip
 _METADATA = {"type": "object", _PRESERVE: True, "properties": {"name": {"type": "string"}}}
 _INT64 = range(-(2**63), 2**63)
@@ -185,18 +185,20 @@ def instant(text: str) -> datetime | None:
 
 
 def _list_type(validator: Any, list_type: str, value: Any, schema: Schema) -> Errors:
-    if list_type == "atomic" or not isinstance(value, list) or len(value) > schema.get("maxItems", len(value)):
+    if list_type == "atomic" or not isinstance(value, list):
+        return
+    if list_type == "map" and not all(isinstance(item, dict) for item in value):
         return
     seen: list[Any] = []
     for place, item in enumerate(value):
         key = _list_key(item, schema.get(_LIST_KEYS, ())) if list_type == "map" else item
-        if key in seen:
+        if seen.count(key) == 1:  # the API server names each but once too
             yield jsonschema.ValidationError(f"{_key_text(key)} stands there twice; remove one", path=(place,))
         seen.append(key)
 
 
-def _list_key(item: Any, names: list[str]) -> tuple[Any, ...]:
-    return tuple(item.get(name) for name in names) if isinstance(item, dict) else (None,)
+def _list_key(item: dict[str, Any], names: list[str]) -> tuple[Any, ...]:
+    return tuple(item.get(name) for name in names)
 
 
 def _key_text(key: Any) -> str:
