@@ -173,10 +173,9 @@ def check(paths: tuple[Path, ...], **rules: bool) -> None:
     """
 
     def judge() -> int:
-        from angarium.files.check import Rules
-        from angarium.files.check import check as look
+        from angarium.files import check as files
 
-        report = look(paths, click.get_binary_stream("stdin").read, Rules(**rules))
+        report = files.check(paths, sys.stdin.buffer.read, files.Rules(**rules))
         for finding in report.findings:
             click.echo(str(finding).encode(errors="backslashreplace"))  # a terminal's code may not have our signs
         click.echo(f"angarium: {report}", err=True)

@@ -35,8 +35,7 @@ AS_WRITTEN = {
         "Topic\nmetadata: {name: a, labels: &l {a: b}}\nspec:\n  selector: {matchLabels: *l}\n"
         "  endpoints: [{<<: &m {url: http://a}, name: a}, {<<: *m, name: b}]\n"
     ),
-    "a list of many": "List\nmetadata: {}\nitems: []\n".replace("List", "Queue"),
-    "a key twice": "Queue\nmetadata: {name: a}\nspec: {parallelism: 1, parallelism: 2}\n",
+    "no name": "Queue\nmetadata: {}\nspec: {}\n",
     "a tab": "Queue\nmetadata: {name: a}\nspec:\n\tparallelism: 1\n",
     "windows line ends": "Queue\r\nmetadata: {name: a}\r\nspec:\r\n  parallelism: five\r\n",
     "a tag": "Queue\nmetadata: {name: a}\nspec: {parallelism: !!str 5}\n",
@@ -52,8 +51,8 @@ def test_the_table(control_plane: ControlPlane, tmp_path: Path) -> None:
 def test_manifests_with_something_odd(control_plane: ControlPlane, tmp_path: Path) -> None:
     """A part of what the thorough round compares, another one for another SEED."""
     choose = random.Random(SEED)
-    some = choose.sample(list(variations()), 350)
-    compare(control_plane, tmp_path, [*some, *double(full_manifests(), 100, SEED)])
+    some = choose.sample(variations(), 220)
+    compare(control_plane, tmp_path, [*some, *double(full_manifests(), 80, SEED)])
 
 
 @pytest.mark.thorough
@@ -74,6 +73,15 @@ def test_what_kubectl_reads(control_plane: ControlPlane, tmp_path: Path, name: s
     applied = control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file), check=False)
     checked = run("check", "--api-server-only", str(file))
     assert (applied.returncode == 0) == (checked.returncode == 0), (applied, checked)
+
+
+def test_a_key_that_stands_twice_is_a_problem_though_kubectl_takes_the_last(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(f"{HEAD}Queue\nmetadata: {{name: a}}\nspec: {{parallelism: 0, parallelism: 2}}\n")
+    control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
+    assert run("check", str(file)).stdout == f"{file}:4: the key 'parallelism' stands there twice; remove one\n"
 
 
 def variations() -> list[Variation]:

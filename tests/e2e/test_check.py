@@ -46,7 +46,7 @@ def test_what_only_angarium_refuses_can_be_left_out(tmp_path: Path) -> None:
         1,
         [
             f"{file}:6: spec.timeout: is 3h; write a duration from 1s to 2h "
-            "(the API server takes this, Angarium would not accept it: InvalidTimeout)"
+            "(the API server takes this, Angarium would not accept it: InvalidDuration)"
         ],
     )
     assert run("check", "--api-server-only", str(file)).returncode == 0

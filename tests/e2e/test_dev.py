@@ -72,7 +72,9 @@ def config_map(text: str) -> str:
 
 def schedule(url: str) -> str:
     body = "{configMapKeyRef: {name: texts, key: tick}}"
-    return f"{HEAD}Schedule\nmetadata: {{name: tick}}\nspec: {{every: 1s, destination: {{url: '{url}'}}, body: {body}}}\n"
+    return (
+        f"{HEAD}Schedule\nmetadata: {{name: tick}}\nspec: {{every: 1s, destination: {{url: '{url}'}}, body: {body}}}\n"
+    )
 
 
 def publish(client: httpx.Client) -> httpx.Response:

@@ -36,8 +36,8 @@ NAMES = (
     "a" * 63, "a" * 64, "a" * 253, "a" * 254,
 )  # fmt: skip
 KEYS = (
-    "a", "A", "a.b_c-d", "a/b", "A/b", "a/", "/a", "a/b/c", "", " ", "é", "-a", "a-", "a" * 63, "a" * 64, "a/" + "b" * 64,
-    "a" * 253 + "/b", "a" * 254 + "/b", "a..b/c", "kubernetes.io/a",
+    "a", "A", "a.b_c-d", "a/b", "A/b", "a/", "/a", "a/b/c", "", " ", "é", "-a", "a-", "a" * 63, "a" * 64,
+    "a/" + "b" * 64, "a" * 253 + "/b", "a" * 254 + "/b", "a..b/c", "kubernetes.io/a",
 )  # fmt: skip
 
 
@@ -140,7 +140,9 @@ def _of_metadata(base: Manifest) -> Iterator[Variation]:
             yield Variation(f"{kind} metadata.{field}: {str(odd)[:40]!r}", _with(base, ("metadata", field), odd))
     for odd in ODD:
         yield Variation(f"{kind} a label: {str(odd)[:40]!r}", _with(base, ("metadata", "labels"), {"a": odd}))
-        yield Variation(f"{kind} an annotation: {str(odd)[:40]!r}", _with(base, ("metadata", "annotations"), {"a": odd}))
+        yield Variation(
+            f"{kind} an annotation: {str(odd)[:40]!r}", _with(base, ("metadata", "annotations"), {"a": odd})
+        )
     yield Variation(f"{kind} without a name", _without(base, ("metadata", "name")))
     nameless = _without(base, ("metadata", "name"))
     yield Variation(f"{kind} with generateName alone", _with(nameless, ("metadata", "generateName"), "sample-"))
@@ -218,8 +220,8 @@ def _breaking_rules(schema: Schema) -> Iterator[Any]:
     if "CRON_" in rules:
         yield from (
             "* * * * *", "* * * *", "* * * * * *", "@daily", "@Daily", "@every 1h", "TZ=UTC * * * * *", "? * * * *",
-            "R * * * *", "0,r/5 6 * * *", "MAR * * * *", "@", "@daily ", " * * * * * ", "*\t*\n*\v*\f*", "*\u00a0* * * * *",
-            "* * * * *\n", "*\u2003* * * *", "CRON_TZ=", "TZ=?", "R", "* * * * R(1-2)",
+            "R * * * *", "0,r/5 6 * * *", "MAR * * * *", "@", "@daily ", " * * * * * ", "*\t*\n*\v*\f*",
+            "*\u00a0* * * * *", "* * * * *\n", "*\u2003* * * *", "CRON_TZ=", "TZ=?", "R", "* * * * R(1-2)",
         )  # fmt: skip
     if "," in rules and "label" in str(schema.get("description", "")).lower():
         yield from ("a,b", " a", "a ", "a\u00a0", "a\nb", "a b", ",")

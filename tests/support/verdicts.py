@@ -85,7 +85,7 @@ def agree(server: Verdict, program: Verdict) -> bool:
 
 def line_of(text: str, field: str) -> int:
     """Where a field stands in a YAML text, or the innermost part of it that is there: by PyYAML's own nodes."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = yaml.compose(text, Loader=yaml.CSafeLoader)
     line = node.start_mark.line + 1
     while field:
         if isinstance(node, yaml.MappingNode):
@@ -103,7 +103,7 @@ def line_of(text: str, field: str) -> int:
     return line
 
 
-class _Quoting(yaml.SafeDumper):
+class _Quoting(yaml.CSafeDumper):
     """Texts in quotes: PyYAML leaves some bare that kubectl takes for numbers."""
 
 

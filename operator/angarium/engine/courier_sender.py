@@ -47,7 +47,7 @@ class CourierSender:
         return self._line is not None and self._line.turns
 
     async def begin(self) -> None:
-        """Start the courier that `run` would start otherwise: it has a core of its own for that, so earlier is sooner."""
+        """Start the courier that `run` would start otherwise: it takes a core of its own, so it may begin before."""
         if self._begun is None:
             self._begun = await self._start()
 

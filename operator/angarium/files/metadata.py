@@ -114,7 +114,9 @@ def _finalizers(names: list[str] | None) -> Iterator[Breach]:
 def _managed_fields(entries: list[Any] | None) -> Iterator[Breach]:
     for place, entry in enumerate(entries or ()):
         if entry is not None and not isinstance(entry, dict):
-            yield Breach(("metadata", "managedFields", place), "type", f"is {shown(entry)}; write an object with fields")
+            yield Breach(
+                ("metadata", "managedFields", place), "type", f"is {shown(entry)}; write an object with fields"
+            )
 
 
 def _key(key: str, path: tuple[str | int, ...]) -> Iterator[Breach]:

@@ -103,6 +103,6 @@ def _visible(value: Any, schema: Schema) -> Any:
         )
     if isinstance(value, list):
         return celtypes.ListType([_visible(item, schema.get("items", {})) for item in value])
-    if isinstance(value, str) and schema.get("format") == "date-time":
-        return celtypes.TimestampType(instant(value))
+    if isinstance(value, str) and schema.get("format") == "date-time" and (at := instant(value)):
+        return celtypes.TimestampType(at)
     return json_to_cel(value)

@@ -80,7 +80,7 @@ def test_everything_else_in_a_repository_is_passed_over(write: Write, tmp_path: 
         ("\ufeff" + BAD, "6: spec.parallelism: is 0"),
         (BAD.replace("\n", "\r\n"), "6: spec.parallelism: is 0"),
         (f"apiVersion: v1\nkind: List\nitems:\n- {BAD.replace(LF, LF + '  ').rstrip()}\n", "9: spec.parallelism: is 0"),
-        (QUEUE.replace("name: line\nspec:", "name: line\n  labels: &l {a: b}\nspec: *l\nx:"), "6: spec.a: is no field"),
+        (QUEUE.replace("name: line\nspec:", "name: line\n  labels: &l {a: b}\nspec: *l\nx:"), "5: spec.a: is no field"),
         (QUEUE.replace("v1alpha1", "v1"), "1: apiVersion: is angarium.dev/v1; write angarium.dev/v1alpha1"),
         (QUEUE.replace("Queue", "queue"), "2: kind: queue is not known; write one of"),
         (QUEUE.replace(HEAD, ""), "1: apiVersion: is missing; write angarium.dev/v1alpha1"),
@@ -178,7 +178,9 @@ def test_what_only_angarium_refuses_says_so(write: Write, spec: str, line: int, 
 
 
 def test_references_need_not_be_there(write: Write) -> None:
-    text = f"{HEAD}kind: Endpoint\nmetadata: {{name: a}}\nspec:\n  url: https://a\n  tls: {{caSecretRef: {{name: ca}}}}\n"
+    text = (
+        f"{HEAD}kind: Endpoint\nmetadata: {{name: a}}\nspec:\n  url: https://a\n  tls: {{caSecretRef: {{name: ca}}}}\n"
+    )
     assert lines(write("a.yaml", text)) == []
 
 

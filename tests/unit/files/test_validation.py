@@ -56,8 +56,11 @@ def fields(problems: tuple[Problem, ...]) -> set[tuple[str, str]]:
         ({"generation": "1"}, "metadata.generation", "type"),
         ({"creationTimestamp": "yesterday"}, "metadata.creationTimestamp", "format"),
         ({"finalizers": ["a b"]}, "metadata.finalizers[0]", "pattern"),
-        ({"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a"}]}, "metadata.ownerReferences[0].uid",
-         "required"),
+        (
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a"}]},
+            "metadata.ownerReferences[0].uid",
+            "required",
+        ),
     ],
 )
 def test_metadata(validator: Validator, metadata: dict[str, Any], field: str, keyword: str) -> None:
