@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, closing
 from importlib.metadata import version
 from ipaddress import ip_address, ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from angarium.api.health import HealthServer
@@ -29,6 +30,10 @@ from angarium.service.keys import Keys
 from angarium.settings import Networks, Settings
 from angarium.store import back_up, open_store
 from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
+
+if TYPE_CHECKING:
+    from angarium.files.homes import Homes
+    from angarium.files.references import FileReferences
 
 logger = logging.getLogger(__name__)
 
@@ -82,42 +87,69 @@ async def run_in_cluster(settings: Settings) -> int:
 
 async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bool) -> int:
     """`angarium dev`. Returns the exit code; raises SettingsError or StoreUnusable if it cannot start."""
-    # What judges manifests is an extra that the cluster does not need.
-    from angarium.files.console import Console
-    from angarium.files.folder import ManifestFiles
+    from angarium.files.homes import Homes
     from angarium.files.references import FileReferences
-    from angarium.files.tokens import TokenFiles
-    from angarium.files.users import DEFAULT_USER, ensure_users
-    from angarium.files.wording import Addresses, sample_destination, start_text
 
     set_up_logging(settings.log_format, settings.log_level)
     if not ephemeral:
         make_data_folder(settings.database.parent)
     async with foundation(settings, None if ephemeral else settings.database) as base:
-        await ensure_users(base.store)
         references = FileReferences()
         policy = AddressPolicy(allow=(*settings.allow_address, *LOOPBACK), allow_private=not settings.public_only)
-        plane = DeliveryPlane(base, references, policy, home=lambda ref: files.home(ref))
-        catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
-        with closing(Console(sys.stdout)) as console:
-            files = ManifestFiles(
-                paths, catalog=catalog, store=base.store, references=references, clock=base.clock, announce=console.say
-            )
-            # Before anybody can ask: what is not there yet could be made over the API.
-            for problem in await files.load():
-                console.say(problem)
-            async with health(base, plane.live, plane.ready) as (_, health_port):
-                addresses = Addresses(
-                    api=f"http://{shown_host(settings.host)}:{await plane.start()}",
-                    health=f"http://{shown_host(settings.health_host)}:{health_port}",
-                )
-                declared = [one for kind in Kind for one in await base.store.catalog(kind)]
-                console.say(start_text(addresses, DEFAULT_USER.token, DEFAULT_USER.keys, sample_destination(declared)))
-                base.audience.add(console)
-                folder = None if ephemeral else settings.database.parent / "tokens"
-                tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
-                await plane.run(stop_signal(), files.run, tokens.run)
+        homes = Homes()
+        plane = DeliveryPlane(base, references, policy, home=homes.told)
+        async with plane.begun():
+            await run_files(settings, paths, base, plane, (references, homes), ephemeral=ephemeral)
     return 0
+
+
+async def run_files(
+    settings: Settings,
+    paths: Sequence[Path],
+    base: Foundation,
+    plane: DeliveryPlane,
+    told: "tuple[FileReferences, Homes]",
+    *,
+    ephemeral: bool,
+) -> None:
+    """What dev mode has in the place of an operator: manifests, predefined users, a console.
+
+    `told` is filled from the files.
+    """
+    # What judges manifests is an extra that the cluster does not need. It takes long, so the courier begins before.
+    from angarium.files.console import Console
+    from angarium.files.folder import ManifestFiles
+    from angarium.files.tokens import TokenFiles
+    from angarium.files.users import DEFAULT_USER, ensure_users
+    from angarium.files.wording import Addresses, sample_destination, start_text
+
+    references, homes = told
+    await ensure_users(base.store)
+    catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
+    with closing(Console(sys.stdout)) as console:
+        files = ManifestFiles(
+            paths,
+            catalog=catalog,
+            store=base.store,
+            references=references,
+            homes=homes,
+            clock=base.clock,
+            announce=console.say,
+        )
+        # Before anybody can ask: what is not there yet could be made over the API.
+        for problem in await files.load():
+            console.say(problem)
+        async with health(base, plane.live, plane.ready) as (_, health_port):
+            addresses = Addresses(
+                api=f"http://{shown_host(settings.host)}:{await plane.start()}",
+                health=f"http://{shown_host(settings.health_host)}:{health_port}",
+            )
+            declared = [one for kind in Kind for one in await base.store.catalog(kind)]
+            console.say(start_text(addresses, DEFAULT_USER.token, DEFAULT_USER.keys, sample_destination(declared)))
+            base.audience.add(console)
+            folder = None if ephemeral else settings.database.parent / "tokens"
+            tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
+            await plane.run(stop_signal(), files.run, tokens.run)
 
 
 def back_up_database(settings: Settings, target: Path) -> int:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -145,6 +146,16 @@ class DeliveryPlane:
     def alarms(self) -> list[Alarm]:
         """Who is to be woken when declared objects change."""
         return [self.scheduler, self.dispatcher, self.dispatcher.bindings]
+
+    @asynccontextmanager
+    async def begun(self) -> AsyncIterator[None]:
+        """Within it the courier starts already, on a core of its own, while the caller still reads what is declared."""
+        if self._courier:
+            await self._courier.begin()
+        try:
+            yield
+        finally:
+            await self._sender.close()
 
     async def start(self) -> int:
         """Takes over what an earlier process left, then listens. Returns the API's port."""

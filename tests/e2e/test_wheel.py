@@ -79,6 +79,14 @@ def test_without_the_extra_dev_mode_says_what_to_install(installed: Path) -> Non
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_without_the_extra_check_says_what_to_install(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "unsound.yaml").write_text(UNSOUND)
+    done = run(installed, WITHOUT_EXTRA, "check", str(tmp_path))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "angarium[dev]" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_in_a_cluster_the_extra_is_not_needed(installed: Path, tmp_path: Path) -> None:
     done = run(installed, WITHOUT_EXTRA, "run", f"--kubeconfig={tmp_path / 'missing'}")
     assert (done.returncode, done.stdout) == (2, "")

@@ -272,6 +272,12 @@ ENDPOINTS = (
     endpoint("a key of its own", also("flowControl: {key: a, rate: 1}"), breaks("spec.flowControl.key", UNKNOWN)),
     endpoint("a callback", also("callback: {url: 'https://a.test/'}"), breaks("spec.callback", UNKNOWN)),
     endpoint("a misspelt field", also("timeuot: 30s"), breaks("spec.timeuot", UNKNOWN)),
+    endpoint("a misspelt field without value", also("timeuot: null"), breaks("spec.timeuot", UNKNOWN)),
+    endpoint(
+        "a rate beyond 64 bits",
+        also("flowControl: {rate: 9223372036854775808}"),
+        breaks("spec.flowControl.rate", "type"),
+    ),
 )
 
 TOPICS = (
@@ -329,6 +335,13 @@ SCHEDULES = (
     schedule("an interval", timed("every: 90s")),
     schedule("one time, unquoted", timed("at: 2026-12-24T18:00:00Z")),
     schedule("one time with an offset", timed("at: '2026-12-24T18:00:00.25+01:00'")),
+    schedule("an offset of a day", timed("at: '2026-12-24T18:00:00+24:00'")),
+    schedule("the year 0", timed("at: '0000-01-01T00:00:00Z'")),
+    schedule(
+        "a window with an offset of a day",
+        hourly("startTime: '2026-12-24T18:00:00+24:00', endTime: '2026-12-24T00:00:00Z'"),
+    ),
+    schedule("a time in lower case", timed("at: '2026-12-24t18:00:00z'"), says("spec", "exactly one of cron")),
     schedule("cron with names, lists and steps", timed("cron: '*/5,7 H(0-3)/2 L JAN-MAR,APR FRI#1'")),
     schedule("cron with a hash", timed("cron: 'H H * * *'")),
     schedule("cron with blanks around", timed("cron: ' 0  6 * * * '")),
@@ -422,6 +435,7 @@ SCHEDULES = (
         "a label with blanks around", hourly("labels: [' a']"), says("spec.labels[0]", "begin or end with a space")
     ),
     schedule("an empty label", hourly("labels: ['']"), breaks("spec.labels[0]", "minLength")),
+    schedule("a label three times", hourly("labels: [a, a, a]"), breaks("spec.labels[1]", DUPLICATE)),
     schedule("a label twice", hourly("labels: [a, b, a]"), breaks("spec.labels[2]", DUPLICATE)),
     schedule("a key of the Schedule's own", flow("{rate: 10, period: 1m}")),
     schedule("a key with blanks and slashes", flow("{key: 'shops/north sea', parallelism: 3}")),

@@ -22,6 +22,7 @@ END_S = 2.0
 """How long a courier that was told to end may take."""
 
 _MODULE = "angarium.engine.courier"
+_Started = tuple[socket.socket, asyncio.subprocess.Process]
 _log = logging.getLogger(__name__)
 
 
@@ -38,15 +39,22 @@ class CourierSender:
         self._there = asyncio.Event()
         self._closed = False
         self._lateness = _Lateness()
+        self._begun: _Started | None = None
 
     @property
     def there(self) -> bool:
         """Whether there is a courier that turns. Requests are taken before: they wait for it in its socket."""
         return self._line is not None and self._line.turns
 
+    async def begin(self) -> None:
+        """Start the courier that `run` would start otherwise: it takes a core of its own, so it may begin before."""
+        if self._begun is None:
+            self._begun = await self._start()
+
     async def run(self, pulse: Pulse) -> None:
         """Until `close`. Raises SenderLost when the courier ends by itself: whoever keeps this loop starts it again."""
-        ours, courier = await self._start()
+        begun, self._begun = self._begun, None
+        ours, courier = begun or await self._start()
         line = _Line(pulse, self._lateness)
         try:
             await asyncio.get_running_loop().create_unix_connection(lambda: line, sock=ours)
@@ -69,7 +77,7 @@ class CourierSender:
             await self._there.wait()
         return await self._line.send(Order.of(next(self._numbers), request))
 
-    async def _start(self) -> tuple[socket.socket, asyncio.subprocess.Process]:
+    async def _start(self) -> _Started:
         """Our end of the socket, and the process at the other one."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -92,6 +100,11 @@ class CourierSender:
         self._closed = True
         if self._line is not None:
             self._line.close()
+        if self._begun is not None:
+            ours, courier = self._begun
+            self._begun = None
+            ours.close()
+            await _end(courier)
 
 
 class _Lateness:

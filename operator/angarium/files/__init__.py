@@ -1,1 +1,1 @@
-"""Dev mode: manifests from disk instead of an API server, judged by the same schemas and stored the same way."""
+"""Manifests from disk instead of an API server, judged by the same schemas: dev mode, and `angarium check`."""

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from angarium.domain.declarations import Declared, Kind, ObjectRef
-from angarium.files.documents import Manifest
+from angarium.domain.declarations import Declared, Kind, ObjectRef, Rejection
+from angarium.files.documents import Document, Finding, Manifest
 from angarium.resources import manifest as manifests
 from angarium.resources.times import format_time
 
@@ -37,6 +37,12 @@ def declare(manifest: Manifest, stored: Declared | None, now: datetime) -> Decla
     if stored and declared.spec != stored.spec:
         return _decode(manifest, generation + 1, stored.created_at)
     return declared
+
+
+def refusal(document: Document, rejection: Rejection) -> Finding:
+    """Where a manifest breaks a rule that no schema can see."""
+    field, _, message = rejection.message.partition(": ")
+    return document.finding(field, message)
 
 
 def _decode(manifest: Manifest, generation: int, created_at: datetime) -> Declared:

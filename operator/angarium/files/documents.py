@@ -3,6 +3,7 @@
 Nothing is judged here beyond "is this one of ours"; nothing raises for what a file holds: that becomes a problem.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,8 +32,10 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
+        """One line, whatever names and values are made of."""
         where = f"{self.file}:{self.line}" if self.line else str(self.file)
-        return ": ".join(part for part in (where, self.field, self.message) if part)
+        text = ": ".join(part for part in (where, self.field, self.message) if part)
+        return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,13 @@ class Reading:
 def stamps(paths: Sequence[Path]) -> dict[Path, Stamp]:
     """The files that `read` reads, with what changes when they do: modification time, size and inode."""
     found: dict[Path, Stamp] = {}
-    for path in paths:
-        for file in _files(path):
-            try:
-                status = file.stat()
-            except OSError:
-                found[file] = (0, 0, 0)
-            else:
-                found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
+    for file in files_of(paths):
+        try:
+            status = file.stat()
+        except OSError:
+            found[file] = (0, 0, 0)
+        else:
+            found[file] = (status.st_mtime_ns, status.st_size, status.st_ino)
     return found
 
 
@@ -81,10 +83,10 @@ def read(paths: Sequence[Path]) -> Reading:
     """All documents of these files and of the files in these folders (not in sub-folders, as with `kubectl -f`)."""
     documents: list[Document] = []
     findings: list[Finding] = []
-    for file in stamps(paths):
+    for file in files_of(paths):
         try:
             # All or nothing: half a file would look as if the rest had been removed.
-            documents += list(_documents(file))
+            documents += list(_manifests(file))
         except ParseError as error:
             findings.append(Finding(file, error.line, "", str(error)))
     ours, ignored = _sorted_out(documents, findings)
@@ -92,49 +94,32 @@ def read(paths: Sequence[Path]) -> Reading:
     return Reading(tuple(ours), tuple(findings), frozenset(finding.file for finding in findings), notes)
 
 
-def _files(path: Path) -> list[Path]:
-    """A path that does not exist, or cannot be looked into, stands for itself: reading it tells."""
+def files_of(paths: Sequence[Path], *, recursive: bool = False) -> list[Path]:
+    """Each file once, whatever names it is given by: what reads twice would declare its objects twice."""
+    files = [file for path in paths for file in _files(path, recursive)]
+    return list({os.path.realpath(file): file for file in reversed(files)}.values())[::-1]
+
+
+def nodes_of(file: Path, content: bytes) -> list[Node]:
+    """The documents of a file, as kubectl tells JSON from YAML: by the first sign. Raises ParseError."""
+    text = _decoded(content)
     try:
-        if not path.is_dir():
-            return [path]
-        entries = sorted(path.iterdir())
-        return [
-            entry
-            for entry in entries
-            if entry.suffix in SUFFIXES and not entry.name.startswith(".") and entry.is_file()
-        ]
-    except OSError:
-        return [path]
+        if not text.lstrip().startswith("{"):
+            return list(parse_yaml(text))
+        try:
+            return list(parse_json(text))
+        except ParseError:
+            if file.suffix == ".json":
+                raise
+            return list(parse_yaml(text))
+    except ParseError as error:
+        if "{{" in text:
+            raise ParseError(error.line, f"{error}; if this is a template, use what it renders to") from error
+        raise
 
 
-def _empty(paths: Sequence[Path]) -> list[Finding]:
-    text = f"holds no manifests ({', '.join(SUFFIXES)}); sub-folders are not read, name them one by one"
-    return [Finding(path, 0, "", text) for path in paths if not _files(path)]
-
-
-def _documents(file: Path) -> Iterator[Document]:
-    text = _text(file)
-    parse = parse_json if file.suffix == ".json" else parse_yaml
-    for node in parse(text):
-        yield from _expanded(file, node)
-
-
-def _expanded(file: Path, node: Node) -> Iterator[Document]:
-    """A document, or those in the `items` of a List."""
-    if node.value is None:
-        return
-    if not isinstance(node.value, dict):
-        raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
-    items = node.value.get("items")
-    if str(node.value.get("kind")).endswith("List") and isinstance(items, list):
-        nodes = node.children["items"].children if "items" in node.children else {}
-        for place, item in enumerate(items):
-            yield from _expanded(file, nodes.get(place) or Node(item, node.line))
-    else:
-        yield Document(node.value, file, node.line, node)
-
-
-def _text(file: Path) -> str:
+def content_of(file: Path) -> bytes:
+    """Raises ParseError, also for a file that is too large."""
     try:
         with file.open("rb") as stream:
             content = stream.read(MAX_FILE_BYTES + 1)
@@ -142,6 +127,54 @@ def _text(file: Path) -> str:
         raise ParseError(0, "its files cannot be looked at; it needs the rights to read and to enter") from error
     except OSError as error:
         raise ParseError(0, f"cannot be read: {error.strerror}") from error
+    return content
+
+
+def expanded(file: Path, node: Node) -> Iterator[Document]:
+    """A document, or those in the `items` of a List; nothing for what is no mapping."""
+    if not isinstance(node.value, dict):
+        return
+    items = node.value.get("items")
+    if str(node.value.get("kind")).endswith("List") and isinstance(items, list):
+        nodes = node.children["items"].children if "items" in node.children else {}
+        for place, item in enumerate(items):
+            yield from expanded(file, nodes.get(place) or Node(item, node.line))
+    else:
+        yield Document(node.value, file, node.line, node)
+
+
+def _files(path: Path, recursive: bool) -> list[Path]:
+    """A path that does not exist, or cannot be looked into, stands for itself: reading it tells."""
+    try:
+        if not path.is_dir():
+            return [path]
+        files: list[Path] = []
+        for entry in sorted(path.iterdir()):
+            if entry.name.startswith("."):
+                continue
+            if not entry.is_dir():
+                # A link that leads nowhere is read too, which tells; what is neither is a pipe or a device.
+                files += [entry] if entry.suffix in SUFFIXES and (entry.is_file() or entry.is_symlink()) else []
+            elif recursive and not entry.is_symlink():
+                files += _files(entry, recursive)
+        return files
+    except OSError:
+        return [path]
+
+
+def _empty(paths: Sequence[Path]) -> list[Finding]:
+    text = f"holds no manifests ({', '.join(SUFFIXES)}); sub-folders are not read, name them one by one"
+    return [Finding(path, 0, "", text) for path in paths if not _files(path, False)]
+
+
+def _manifests(file: Path) -> Iterator[Document]:
+    for node in nodes_of(file, content_of(file)):
+        if node.value is not None and not isinstance(node.value, dict):
+            raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
+        yield from expanded(file, node)
+
+
+def _decoded(content: bytes) -> str:
     if len(content) > MAX_FILE_BYTES:
         raise ParseError(0, f"is larger than {MAX_FILE_BYTES // 2**20} MiB; split it")
     try:

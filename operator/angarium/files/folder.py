@@ -11,8 +11,9 @@ from pathlib import Path
 from angarium.domain.declarations import Declared, Kind, ObjectRef, Origin, Rejection
 from angarium.domain.errors import StoreError
 from angarium.domain.ports import Clock
-from angarium.files.declarations import declare
+from angarium.files.declarations import declare, refusal
 from angarium.files.documents import Finding, Stamp, stamps
+from angarium.files.homes import Homes
 from angarium.files.inventory import Inventory, take_inventory, title
 from angarium.files.references import FileReferences, Source, Values
 from angarium.files.validation import Validator
@@ -40,6 +41,7 @@ class ManifestFiles:
         catalog: Catalog,
         store: StatusStore,
         references: FileReferences,
+        homes: Homes,
         clock: Clock,
         announce: Callable[[str], None],
     ) -> None:
@@ -53,7 +55,7 @@ class ManifestFiles:
         self._announce = announce
         self._validator = Validator()
         self._read: dict[Path, Stamp] | None = None
-        self._homes: dict[ObjectRef, Path | None] = {}
+        self._homes = homes
         self._sources: dict[Source, tuple[Path, Values]] = {}
         self._noted: set[str] = set()
 
@@ -66,17 +68,13 @@ class ManifestFiles:
         inventory = await asyncio.to_thread(take_inventory, self._paths, self._validator)
         if self._read is None:
             stored = [one for kind in Kind for one in await self._store.catalog(kind, origin=Origin.RESOURCE)]
-            self._homes = {declared.ref: None for declared in stored}
+            self._homes.of = {declared.ref: None for declared in stored}
         changes = self._take_sources(inventory)
         changes += await self._take_objects(inventory)
         inventory.findings += await self._unresolved(inventory)
         self._tell(changes, read, inventory)
         self._read = read
         return [str(finding) for finding in inventory.findings]
-
-    def home(self, ref: ObjectRef) -> str:
-        """Where an object is declared, for a person."""
-        return str(self._homes.get(ref) or "the file that declares it")
 
     async def run(self) -> None:
         """Until cancelled. A change is taken over when the files have rested for one poll: half-saved files are not.
@@ -118,14 +116,14 @@ class ManifestFiles:
         stored = await self._store.declared_many(list(inventory.objects))
         declared = self._declared(inventory, stored)
         changed = await self._catalog.apply(sorted(declared, key=lambda one: _ORDER.index(one.ref.kind)))
-        kept = {ref: home for ref, home in self._homes.items() if self._is_kept(ref, home, inventory)}
+        kept = {ref: home for ref, home in self._homes.of.items() if self._is_kept(ref, home, inventory)}
         removed: frozenset[ObjectRef] = frozenset()
         for kind in reversed(_ORDER):
             listed = [one for one in declared if one.ref.kind is kind]
             removed |= (await self._catalog.replace(kind, None, listed, kept)).removed
         homes: dict[ObjectRef, Path | None] = {ref: document.file for ref, document in inventory.objects.items()}
-        gone = [(self._homes.get(ref), f"{ref}{_REMOVED}") for ref in sorted(removed)]
-        self._homes = kept | homes
+        gone = [(self._homes.of.get(ref), f"{ref}{_REMOVED}") for ref in sorted(removed)]
+        self._homes.of = kept | homes
         return [(homes[ref], f"{ref} {'changed' if ref in stored else 'added'}") for ref in sorted(changed)] + gone
 
     def _declared(self, inventory: Inventory, stored: Mapping[ObjectRef, Declared]) -> list[Declared]:
@@ -135,8 +133,7 @@ class ManifestFiles:
         for ref, document in inventory.objects.items():
             one = declare(document.manifest, stored.get(ref), now)
             if isinstance(one.spec, Rejection):
-                field, _, message = one.spec.message.partition(": ")
-                inventory.findings.append(document.finding(field, message))
+                inventory.findings.append(refusal(document, one.spec))
             declared.append(one)
         return declared
 

@@ -32,7 +32,7 @@ def take_inventory(paths: Sequence[Path], validator: Validator) -> Inventory:
     inventory = Inventory(doubtful=set(reading.doubtful), findings=list(reading.findings), notes=reading.notes)
     first: dict[ObjectRef | Source, Document] = {}
     for document in reading.documents:
-        name = _name_of(document)
+        name = name_of(document)
         if name is not None and name in first:
             other = first[name]
             text = f"{title(name)} stands in {other.file}:{other.line} already; remove one"
@@ -51,8 +51,8 @@ def title(name: ObjectRef | Source) -> str:
     return str(name) if isinstance(name, ObjectRef) else f"{name[0]} {name[1]}/{name[2]}"
 
 
-def _name_of(document: Document) -> ObjectRef | Source | None:
-    """None if the metadata is too broken to tell."""
+def name_of(document: Document) -> ObjectRef | Source | None:
+    """What a document declares; None if the metadata is too broken to tell."""
     wrong = {breach.path[:2] for breach in metadata.breaches(document.manifest)}
     if wrong & {("metadata",), ("metadata", "name"), ("metadata", "namespace")}:
         return None

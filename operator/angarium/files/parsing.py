@@ -44,7 +44,10 @@ class Node:
     keys: dict[str, int] = field(default_factory=dict)
 
     def line_of(self, path: str) -> int:
-        """The line of a field such as `spec.headers[0].name`; of the innermost part of it that exists."""
+        """The line of a field such as `spec.headers[0].name`; of the innermost part of it that exists.
+
+        An item of a list may be called by its name too: `spec.headers[X-Team].name`.
+        """
         return self._line_of(path, self.line)
 
     def _line_of(self, path: str, here: int) -> int:
@@ -52,12 +55,18 @@ class Node:
         if not path:
             return here
         for key in sorted(self.children, key=lambda key: len(str(key)), reverse=True):
-            text = f"[{key}]" if isinstance(key, int) else key
-            rest = path.removeprefix(text)
-            if path.startswith(text) and rest[:1] in ("", ".", "["):
-                child = self.children[key]
-                return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
+            child = self.children[key]
+            for text in (f"[{key}]", f"[{child.name}]") if isinstance(key, int) else (key,):
+                rest = path.removeprefix(text)
+                if path.startswith(text) and rest[:1] in ("", ".", "["):
+                    return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
         return here
+
+    @property
+    def name(self) -> str:
+        """What an item of a list is called in the words of the operator: by its name."""
+        name = self.value.get("name") if isinstance(self.value, dict) else None
+        return name if isinstance(name, str) else ""
 
 
 def parse_yaml(text: str) -> Iterator[Node]:
@@ -66,7 +75,23 @@ def parse_yaml(text: str) -> Iterator[Node]:
 
 
 def parse_json(text: str) -> Iterator[Node]:
-    """JSON texts, one after the other, with the line that each begins on. Raises ParseError."""
+    """JSON texts, one after the other. Raises ParseError.
+
+    Read as JSON, because a YAML parser stumbles over tabs and surrogate pairs; where one understands the text the same
+    way, it says on which line each field stands, else the line is that of the whole text.
+    """
+    values = list(_json_values(text))
+    try:
+        nodes = list(parse_yaml(text))
+    except ParseError:
+        nodes = []
+    if [node.value for node in nodes] == [node.value for node in values]:
+        yield from nodes
+    else:
+        yield from values
+
+
+def _json_values(text: str) -> Iterator[Node]:
     decoder = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse, parse_float=_float, parse_int=_integer)
     at = _skip_blanks(text, 0)
     while at < len(text):

@@ -4,16 +4,17 @@ Rules see what the API server lets them see: fields of the schema, and nothing o
 is first needed, then kept.
 """
 
+import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
-from angarium.domain.errors import InvalidInput, SettingsError
-from angarium.files.schema import Breach, Path, Schema
-from angarium.resources.times import parse_time
+from angarium.domain.errors import SettingsError
+from angarium.files.schema import Breach, Path, Schema, instant
 
 try:
     import celpy
+    import re2  # type: ignore[import-untyped]
     from celpy import celtypes
     from celpy.adapter import json_to_cel
     from celpy.evaluation import CELEvalError
@@ -23,14 +24,16 @@ except ImportError as _error:
 RULES = "x-kubernetes-validations"
 RULE = "rule"
 
+_READABLE = re.compile(r"[^t]+T[0-9:]+([.,][0-9]+)?(Z|[^z]+)")
+
 
 def broken_rules(value: Any, schema: Schema, path: Path = ()) -> Iterator[Breach]:
     """The rules that a value breaks, which the schema itself was found to hold for; outer ones first."""
     rules = schema.get(RULES, ())
     if rules:
-        seen = _visible(value, schema)
+        seen, unreadable = _visible(value, schema), _unreadable(value, schema)
         for rule in rules:
-            yield from _judge(rule, seen, path)
+            yield from _judge(rule, seen, unreadable, path)
     if isinstance(value, dict):
         for key, item in value.items():
             yield from broken_rules(item, _schema_of(key, schema), (*path, key))
@@ -39,15 +42,41 @@ def broken_rules(value: Any, schema: Schema, path: Path = ()) -> Iterator[Breach
             yield from broken_rules(item, schema.get("items", {}), (*path, place))
 
 
-def _judge(rule: Mapping[str, str], seen: Any, path: Path) -> Iterator[Breach]:
+def _judge(rule: Mapping[str, str], seen: Any, unreadable: list[str], path: Path) -> Iterator[Breach]:
     where = path + tuple(part for part in rule.get("fieldPath", "").split(".") if part)
     try:
+        for field in unreadable:
+            if f"self.{field}" in rule["rule"]:
+                raise CELEvalError(f"{field} is no time with an upper-case T and Z")
         holds = _program(rule["rule"]).evaluate({"self": seen})
     except CELEvalError as error:
-        yield Breach(where, RULE, f"the rule {rule['rule']!r} cannot be evaluated: {error.args[0]}")
+        yield Breach(path, RULE, f"cannot be judged ({error.args[0]}): {rule['message']}")
         return
     if not holds:
         yield Breach(where, RULE, rule["message"])
+
+
+def _unreadable(value: Any, schema: Schema) -> list[str]:
+    """Times which the schema lets pass, and which no rule can read (strfmt.ParseDateTime)."""
+    if not isinstance(value, dict):
+        return []
+    times = (key for key, inner in schema.get("properties", {}).items() if inner.get("format") == "date-time")
+    return [key for key in times if isinstance(value.get(key), str) and not _READABLE.fullmatch(value[key])]
+
+
+def _matches(text: str, pattern: str) -> Any:
+    """CEL's function, without what re2 itself would print of a pattern that is none."""
+    try:
+        return celtypes.BoolType(_pattern(str(pattern)).search(text) is not None)
+    except re2.error as error:
+        return CELEvalError(f"{pattern!r} is no pattern", error.__class__, error.args)
+
+
+@lru_cache(maxsize=1000)  # some are made of what a manifest holds
+def _pattern(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
 
 
 @cache
@@ -58,7 +87,7 @@ def _environment() -> Any:
 @cache
 def _program(rule: str) -> Any:
     environment = _environment()
-    return environment.program(environment.compile(rule))
+    return environment.program(environment.compile(rule), functions={"matches": _matches})
 
 
 def _schema_of(key: str, schema: Schema) -> Schema:
@@ -74,13 +103,6 @@ def _visible(value: Any, schema: Schema) -> Any:
         )
     if isinstance(value, list):
         return celtypes.ListType([_visible(item, schema.get("items", {})) for item in value])
-    if isinstance(value, str) and schema.get("format") == "date-time":
-        return _instant(value)
+    if isinstance(value, str) and schema.get("format") == "date-time" and (at := instant(value)):
+        return celtypes.TimestampType(at)
     return json_to_cel(value)
-
-
-def _instant(text: str) -> Any:
-    try:
-        return celtypes.TimestampType(parse_time(text, ""))
-    except InvalidInput:
-        return celtypes.StringType(text)

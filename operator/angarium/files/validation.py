@@ -12,11 +12,11 @@ import yaml
 from angarium.domain.errors import SettingsError
 from angarium.files import metadata
 from angarium.files.rules import broken_rules
-from angarium.files.schema import UNKNOWN, Breach, ObjectSchema, Path, completed
+from angarium.files.schema import UNKNOWN, Breach, ObjectSchema, Path, Schema, completed, without_unknown
 from angarium.resources.manifest import API_VERSION
 
 # While one of these is broken, the API server leaves the CEL rules alone: they would speak of consequences.
-_BLOCKING = frozenset((UNKNOWN, "type", "enum", "required", "maxLength", "maxItems", "maxProperties"))
+_BLOCKING = frozenset((UNKNOWN, "type", "format", "enum", "required", "maxLength", "maxItems", "maxProperties"))
 
 _HERE = FilePath(__file__).resolve()
 _CRD_FOLDERS = (_HERE.parents[1] / "crds", _HERE.parents[3] / "crds")
@@ -49,11 +49,14 @@ class Validator:
         self._schemas = _load(folder or _installed())
 
     def judge(self, manifest: dict[str, Any]) -> Verdict:
-        """`manifest` is of one of our kinds. Its status is left out: who creates an object cannot write it."""
-        schema = self._schemas[manifest["kind"]]
+        """`manifest` is of one of our kinds. Of its status only the names of fields matter: who creates an object
+        cannot write it."""
+        schema, status = self._schemas[manifest["kind"]]
         given = {name: value for name, value in manifest.items() if name != "status"}
-        whole = completed(given, schema.schema)
-        found = list(_version(whole)) + list(metadata.breaches(whole)) + schema.breaches(whole)
+        found = _version(given)
+        without_unknown(manifest.get("status"), status, found, ("status",))
+        whole = completed(without_unknown(given, schema.schema, found), schema.schema)
+        found += [*metadata.breaches(given), *schema.breaches(whole)]
         if not any(breach.keyword in _BLOCKING for breach in found):
             found += broken_rules(whole, schema.schema)
         problems = [Problem(field_text(breach.path), breach.message, breach.keyword) for breach in found]
@@ -78,11 +81,13 @@ def _installed() -> FilePath:
     raise SettingsError(f"the CRDs are missing from the installation (looked in {_CRD_FOLDERS[0]}): install it again")
 
 
-def _load(folder: FilePath) -> dict[str, ObjectSchema]:
-    schemas: dict[str, ObjectSchema] = {}
+def _load(folder: FilePath) -> dict[str, tuple[ObjectSchema, Schema]]:
+    """For each kind the schema of what a person writes, and that of status."""
+    schemas: dict[str, tuple[ObjectSchema, Schema]] = {}
     for file in sorted(folder.glob("*.yaml")):
         crd = yaml.load(file.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-        properties = {name: inner for name, inner in schema["properties"].items() if name != "status"}
-        schemas[crd["spec"]["names"]["kind"]] = ObjectSchema({**schema, "properties": properties})
+        properties = dict(schema["properties"])
+        status = properties.pop("status")
+        schemas[crd["spec"]["names"]["kind"]] = ObjectSchema({**schema, "properties": properties}), status
     return schemas

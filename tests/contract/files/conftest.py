@@ -13,6 +13,7 @@ from angarium.domain.declarations import Kind
 from angarium.domain.ports import Limits, Retention, Store
 from angarium.files import folder
 from angarium.files.folder import ManifestFiles
+from angarium.files.homes import Homes
 from angarium.files.references import FileReferences
 from angarium.service.catalog import Catalog
 from angarium.store import open_store
@@ -66,6 +67,7 @@ class Manifests:
             catalog=Catalog(self.store, [self.recorder], [], self.clock),
             store=self.store,
             references=self.references,
+            homes=Homes(),
             clock=self.clock,
             announce=self.terminal.announce,
         )

@@ -40,9 +40,9 @@ def fields(problems: tuple[Problem, ...]) -> set[tuple[str, str]]:
         ({"name": "A"}, "metadata.name", "pattern"),
         ({"name": "a."}, "metadata.name", "pattern"),
         ({"name": "a\n"}, "metadata.name", "pattern"),
-        ({"name": "a" * 254}, "metadata.name", "maxLength"),
+        ({"name": "a" * 254}, "metadata.name", "pattern"),
         ({"namespace": "a.b"}, "metadata.namespace", "pattern"),
-        ({"namespace": "a" * 64}, "metadata.namespace", "maxLength"),
+        ({"namespace": "a" * 64}, "metadata.namespace", "pattern"),
         ({"label": {}}, "metadata.label", "unknown"),
         ({"labels": []}, "metadata.labels", "type"),
         ({"labels": {"a": True}}, "metadata.labels.a", "type"),
@@ -52,6 +52,15 @@ def fields(problems: tuple[Problem, ...]) -> set[tuple[str, str]]:
         ({"labels": {"A_b/c": "d"}}, "metadata.labels.A_b/c", "pattern"),
         ({"annotations": {"a/b/c": "d"}}, "metadata.annotations.a/b/c", "pattern"),
         ({"annotations": {"a": "b" * 262_144}}, "metadata.annotations", "maxLength"),
+        ({"generateName": "A-"}, "metadata.generateName", "pattern"),
+        ({"generation": "1"}, "metadata.generation", "type"),
+        ({"creationTimestamp": "yesterday"}, "metadata.creationTimestamp", "format"),
+        ({"finalizers": ["a b"]}, "metadata.finalizers[0]", "pattern"),
+        (
+            {"ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "a"}]},
+            "metadata.ownerReferences[0].uid",
+            "required",
+        ),
     ],
 )
 def test_metadata(validator: Validator, metadata: dict[str, Any], field: str, keyword: str) -> None:
@@ -61,7 +70,10 @@ def test_metadata(validator: Validator, metadata: dict[str, Any], field: str, ke
 def test_good_metadata(validator: Validator) -> None:
     sound = manifest(
         name="a.b-c",
-        namespace="shop",
+        namespace="",
+        generateName="a-",
+        creationTimestamp=None,
+        finalizers=["example.com/a"],
         labels={"example.com/A_b": "", "a": "B-c.d"},
         annotations={"example.com/A": "any text\n", "b": ""},
     )
@@ -71,7 +83,7 @@ def test_good_metadata(validator: Validator) -> None:
 def test_defaults_and_nulls(validator: Validator) -> None:
     """As on a real API server: nulls go, then defaults come; status is nobody's to give."""
     given = manifest("Schedule", {"every": "1h", "suspend": None, "destination": {"url": URL}, "method": None})
-    given["status"] = {"anything": 1}
+    given["status"] = {"conditions": "anything"}
     given["spec"]["body"] = {"json": {"a": {"b": 1}}}
     verdict = validator.judge(given)
     assert verdict.problems == ()
@@ -90,9 +102,16 @@ def test_defaults_and_nulls(validator: Validator) -> None:
 
 @pytest.mark.parametrize("name", ["metadata", "spec"])
 def test_parts_that_are_no_objects(validator: Validator, name: str) -> None:
-    for value in (None, 5, "x", []):
+    for value in (5, "x", []):
         problems = validator.judge({**manifest(), name: value}).problems
         assert {problem.field for problem in problems} == {name}
+
+
+def test_parts_that_are_missing(validator: Validator) -> None:
+    """As on a real API server: without metadata it is the name that is missing."""
+    for name, field in (("metadata", "metadata.name"), ("spec", "spec")):
+        problems = validator.judge({**manifest(), name: None}).problems
+        assert fields(problems) == {(field, "required")}
 
 
 def test_another_version(validator: Validator) -> None:

@@ -1,0 +1,81 @@
+"""`angarium check`: what a cluster would say of manifests, told without one.
+
+A GitOps repository is full of other kinds, of values and of patches: those are passed over. Nothing is written.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from angarium.files.documents import OUR_KINDS, Document, Finding, content_of, expanded, files_of, nodes_of
+from angarium.files.parsing import ParseError
+from angarium.resources.manifest import GROUP
+
+STANDARD_INPUT = Path("-")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What is looked for, and where.
+
+    `recursive`: in sub-folders too. `folders_apart`: the same object in two folders is two objects. `api_server_only`:
+    what only Angarium would refuse is left out.
+    """
+
+    recursive: bool = False
+    folders_apart: bool = False
+    api_server_only: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How much was looked at, and what is wrong with it, by file and line."""
+
+    files: int
+    objects: int
+    findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        looked_at = f"{_counted(self.objects, 'object')} in {_counted(self.files, 'file')}"
+        return f"{looked_at}: {_counted(len(self.findings), 'problem') if self.findings else 'no problem'}"
+
+
+def check(paths: Sequence[Path], standard_input: Callable[[], bytes], rules: Rules) -> Report:
+    """Judge the manifests in these files and folders; `-` stands for standard input, which is asked for once.
+
+    Raises SettingsError if there is something to judge, and what judges it is not installed.
+    """
+    findings: list[Finding] = []
+    objects: list[Document] = []
+    files = files_of(paths, recursive=rules.recursive)
+    for file in files:
+        try:
+            objects += _ours(file, standard_input() if file == STANDARD_INPUT else content_of(file))
+        except ParseError as error:
+            findings.append(Finding(file, error.line, "", str(error)))
+    if objects:
+        # It takes half a second to load, and most commits in a GitOps repository touch other kinds.
+        from angarium.files import judgement
+
+        findings += judgement.problems(objects, api_server_only=rules.api_server_only)
+        findings += judgement.repeated(objects, folders_apart=rules.folders_apart)
+    return Report(len(files), len(objects), tuple(sorted(findings, key=lambda one: (str(one.file), one.line))))
+
+
+def _ours(file: Path, content: bytes) -> Iterator[Document]:
+    for node in nodes_of(file, content):
+        if isinstance(node.value, (str, int, float)):
+            raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
+        yield from filter(_is_ours, expanded(file, node))
+
+
+def _is_ours(document: Document) -> bool:
+    """Also what was meant to be, and does not say so: one of our kinds without a version, our group without one."""
+    version = document.manifest.get("apiVersion")
+    if version is None:
+        return document.kind in OUR_KINDS
+    return isinstance(version, str) and version.partition("/")[0] == GROUP
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

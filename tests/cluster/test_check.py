@@ -1,0 +1,107 @@
+"""`angarium check` and a real API server with strict field validation: the same verdict on the same manifests.
+
+The program is run once for many files; every line it prints has to name the line where the field stands.
+"""
+
+import random
+from pathlib import Path
+
+import pytest
+from tests.support.angarium import run
+from tests.support.cluster import Object
+from tests.support.controlplane import ControlPlane
+from tests.support.crd_cases import CASES
+from tests.support.variations import Variation, double, full_manifests, single
+from tests.support.verdicts import agree, of_api_server, of_program
+
+SEED = 6
+HEAD = "apiVersion: angarium.dev/v1alpha1\nkind: "
+
+# Documents as people write them, and what kubectl makes of their scalars: YAML 1.1 with a difference here and there.
+AS_WRITTEN = {
+    "octal and words": "Endpoint\nmetadata: {name: a}\nspec: {url: http://a, retry: {limit: 0o7}, suspend: on}\n",
+    "underscores": "Queue\nmetadata: {name: a}\nspec: {parallelism: 1_000}\n",
+    "an exponent": "Queue\nmetadata: {name: a}\nspec: {parallelism: 1e3}\n",
+    "a whole float": "Queue\nmetadata: {name: a}\nspec: {parallelism: 5.0, suspend: no}\n",
+    "a sexagesimal": "Queue\nmetadata: {name: a}\nspec: {parallelism: 1:30}\n",
+    "a null": "Queue\nmetadata: {name: a, creationTimestamp: null}\nspec: {parallelism: ~}\n",
+    "an unquoted time": "Schedule\nmetadata: {name: a}\nspec: {at: 2026-12-24T18:00:00Z, destination: {url: http://a}}\n",
+    "a date": "Schedule\nmetadata: {name: a}\nspec: {at: 2026-12-24, destination: {url: http://a}}\n",
+    "an answer as text": "Topic\nmetadata: {name: a}\nspec: {selector: {matchLabels: {a: yes}}}\n",
+    "a number as name": "Token\nmetadata: {name: 5}\n",
+    "a quoted number as name": "Token\nmetadata: {name: '5'}\n",
+    "a key of an answer": "Topic\nmetadata: {name: a, labels: {on: a}}\nspec: {selector: {matchLabels: {n: a}}}\n",
+    "anchors": (
+        "Topic\nmetadata: {name: a, labels: &l {a: b}}\nspec:\n  selector: {matchLabels: *l}\n"
+        "  endpoints: [{<<: &m {url: http://a}, name: a}, {<<: *m, name: b}]\n"
+    ),
+    "no name": "Queue\nmetadata: {}\nspec: {}\n",
+    "a tab": "Queue\nmetadata: {name: a}\nspec:\n\tparallelism: 1\n",
+    "windows line ends": "Queue\r\nmetadata: {name: a}\r\nspec:\r\n  parallelism: five\r\n",
+    "a tag": "Queue\nmetadata: {name: a}\nspec: {parallelism: !!str 5}\n",
+    "a name to be made": "Queue\nmetadata: {generateName: a-}\nspec: {parallelism: 5}\n",
+}
+
+
+def test_the_table(control_plane: ControlPlane, tmp_path: Path) -> None:
+    assert len(CASES) >= 60
+    compare(control_plane, tmp_path, [Variation(f"{case.kind}: {case.name}", case.manifest) for case in CASES])
+
+
+def test_manifests_with_something_odd(control_plane: ControlPlane, tmp_path: Path) -> None:
+    """A part of what the thorough round compares, another one for another SEED."""
+    choose = random.Random(SEED)
+    some = choose.sample(variations(), 220)
+    compare(control_plane, tmp_path, [*some, *double(full_manifests(), 80, SEED)])
+
+
+@pytest.mark.thorough
+def test_everything_that_is_odd_in_one_place(control_plane: ControlPlane, tmp_path: Path) -> None:
+    compare(control_plane, tmp_path, list(variations()))
+
+
+@pytest.mark.thorough
+def test_everything_that_is_odd_in_two_places(control_plane: ControlPlane, tmp_path: Path) -> None:
+    compare(control_plane, tmp_path, list(double(full_manifests(), 5000, SEED)))
+
+
+@pytest.mark.parametrize("name", AS_WRITTEN)
+def test_what_kubectl_reads(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """The whole way, from a file: kubectl says no exactly where the program does."""
+    file = tmp_path / "manifest.yaml"
+    file.write_bytes((HEAD + AS_WRITTEN[name]).encode())
+    applied = control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file), check=False)
+    checked = run("check", "--api-server-only", str(file))
+    assert (applied.returncode == 0) == (checked.returncode == 0), (applied, checked)
+
+
+def test_a_key_that_stands_twice_is_a_problem_though_kubectl_takes_the_last(
+    control_plane: ControlPlane, tmp_path: Path
+) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(f"{HEAD}Queue\nmetadata: {{name: a}}\nspec: {{parallelism: 0, parallelism: 2}}\n")
+    control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
+    assert run("check", str(file)).stdout == f"{file}:4: the key 'parallelism' stands there twice; remove one\n"
+
+
+def variations() -> list[Variation]:
+    """Without those whose namespace is not the one that they are sent to, and those that only `create` takes."""
+    return [one for one in single(full_manifests()) if not _is_for_elsewhere(one.manifest)]
+
+
+def compare(control_plane: ControlPlane, folder: Path, made: list[Variation]) -> None:
+    programs = of_program(folder, [one.manifest for one in made])
+    differences = []
+    for one, program in zip(made, programs, strict=True):
+        server = of_api_server(control_plane, one.manifest)
+        if not agree(server, program):
+            differences.append(f"{one.what}\n  server: {server.words[:600]}\n  program: {program.words[:600]}")
+    assert not differences, f"{len(differences)} of {len(made)} differ:\n" + "\n".join(differences[:20])
+
+
+def _is_for_elsewhere(manifest: Object) -> bool:
+    metadata = manifest.get("metadata")
+    if not isinstance(metadata, dict):
+        return False
+    elsewhere = isinstance(metadata.get("namespace"), str) and metadata["namespace"] not in ("", "default")
+    return elsewhere or ("name" not in metadata and "generateName" in metadata)
