@@ -3,11 +3,13 @@
 from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.courier import COURIER
 from tests.mutants.rules.crashes import FILES
+from tests.mutants.rules.declarations import ADDRESSES, CONDITIONS, FENCES, PRECEDENCE, REFERENCES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
+from tests.mutants.rules.time import CRON, DELAYS, RUNS, SLOTS
 
 MUTANTS = (
     *API,
@@ -26,4 +28,13 @@ MUTANTS = (
     *HOUSEKEEPING,
     *OVERLOAD,
     *OPERATIONS,
+    *CRON,
+    *SLOTS,
+    *RUNS,
+    *DELAYS,
+    *PRECEDENCE,
+    *CONDITIONS,
+    *REFERENCES,
+    *FENCES,
+    *ADDRESSES,
 )
