@@ -44,7 +44,7 @@ test: check controlplane  ## Everything: what has to pass before a change lands
 test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
 
-mutants: $(VENV)/.test  ## Break the named rules of the API one by one: each must turn a test red (minutes)
+mutants: $(VENV)/.test  ## Break the named rules one by one: each must turn a test red (minutes)
 	@$(BIN)/python -m tests.mutants
 
 docs: $(VENV)/.test  ## Write the pages of docs/ that are made from the program (make check fails on a stale one)

@@ -267,6 +267,14 @@ class TestLeases:
         assert await store.record([delivered(item)], START) == [False]
         assert await store.record([delivered(again)], START) == [True]
 
+    async def test_a_retry_that_is_given_back_is_still_a_retry(self, store: Store) -> None:
+        (item,) = await leased(store, publication())
+        await store.record([retry(item)], START)
+        (again,) = (await store.claim(grant(), START + 10 * SECOND)).leased
+        assert await state(store, item.message.id) is MessageState.DELIVERING
+        await store.release([again])
+        assert await state(store, item.message.id) is MessageState.RETRYING
+
     async def test_another_owners_lease_is_left_alone_until_it_is_void(self, store: Store, clock: FakeClock) -> None:
         (item,) = await leased(store, publication())
         clock.advance(31 * SECOND)

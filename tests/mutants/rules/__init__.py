@@ -3,6 +3,7 @@
 from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.courier import COURIER
 from tests.mutants.rules.crashes import FILES
+from tests.mutants.rules.declarations import ADDRESSES, CONDITIONS, FENCES, PRECEDENCE, REFERENCES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.endpoints import ENDPOINTS
 from tests.mutants.rules.events import EVENTS
@@ -12,6 +13,7 @@ from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 from tests.mutants.rules.restarts import RESTARTS
 from tests.mutants.rules.resync import RESYNC
+from tests.mutants.rules.time import CRON, DELAYS, RUNS, SLOTS
 
 MUTANTS = (
     *API,
@@ -34,4 +36,13 @@ MUTANTS = (
     *RESTARTS,
     *RESYNC,
     *ENDPOINTS,
+    *CRON,
+    *SLOTS,
+    *RUNS,
+    *DELAYS,
+    *PRECEDENCE,
+    *CONDITIONS,
+    *REFERENCES,
+    *FENCES,
+    *ADDRESSES,
 )
