@@ -102,10 +102,10 @@ class ApiProxy:
         """Drop the connection of every open watch; returns how many there were."""
         return self._run(self._cut())
 
-    def hold(self, concerns: Callable[[str, str], bool]) -> "Hold":
+    def hold(self, concerns: Callable[[str, str], bool], *, once: bool = False) -> "Hold":
         """Requests whose (method, path) this concerns are kept until `release()`, and reach the API server then, also
-        if whoever made them has gone meanwhile: as what is slow on its way does."""
-        hold = Hold(concerns)
+        if whoever made them has gone meanwhile: as what is slow on its way does. `once`: only the first of them."""
+        hold = Hold(concerns, once)
         self._run(self._replace_hold(hold))
         return hold
 
@@ -182,7 +182,7 @@ class ApiProxy:
         headers = {name: value for name, value in request.headers.items() if name.lower() not in REPLACED}
         target = URL(self._upstream + request.raw_path, encoded=True)
         body = await request.read()
-        if self._hold is not None and self._hold.concerns(request.method, request.path):
+        if self._hold is not None and self._hold.catches(request):
             late = asyncio.create_task(self._pass_late(self._hold, request.method, target, headers, body))
             self._late.add(late)
             late.add_done_callback(self._late.discard)
@@ -241,8 +241,12 @@ class Hold:
     """`caught` is set, for any thread, once a request is held."""
 
     concerns: Callable[[str, str], bool]
+    once: bool
     caught: threading.Event = field(default_factory=threading.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def catches(self, request: web.Request) -> bool:
+        return not (self.once and self.caught.is_set()) and self.concerns(request.method, request.path)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
