@@ -53,7 +53,7 @@ docs: $(VENV)/.test  ## Write the pages of docs/ that are made from the program 
 bench: $(VENV)/.test  ## Measure speed and memory, docs/benchmarks.md (SCENARIO=sustained ROUNDS=3 SECONDS_EACH=8 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(MARKDOWN),--markdown)
 
-bench-operator: controlplane  ## Measure the operator with 5,000 Schedules, docs/benchmarks.md (SCENARIO=start ROUNDS=2 SCHEDULES=5000 RATE=2000 MARKDOWN=1)
+bench-operator: controlplane  ## Measure the operator with 5,000 Schedules, docs/benchmarks.md (SCENARIO=start ROUNDS=1 SCHEDULES=5000 RATE=2000 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench.operator $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(RATE),--rate $(RATE)) $(if $(MARKDOWN),--markdown)
 
 lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any index URL

@@ -37,7 +37,7 @@ def options() -> argparse.Namespace:
     every = ", ".join(SCENARIOS)
     text = f"of {every}; all but {', '.join(ON_REQUEST)} by default"
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=text)
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--rate", type=int, default=2000, help="messages published in a second, where some are")
     parser.add_argument("--schedules", type=int, default=5000, help="with a tenth as many Endpoints, a fiftieth Topics")
     parser.add_argument("--folder", type=Path, help="where databases go: a disk, not a file system in memory")

@@ -49,7 +49,7 @@ def without_operator(rig: Rig, instance: Instance, token: str) -> None:
 def beside_others(rig: Rig, instance: Instance, token: str) -> None:
     instance.start_alone(NO_OPERATOR)
     plane = rig.control_plane
-    argv = [sys.executable, "-m", churn.__name__, plane.url, plane.ca_file, plane.admin_token, SECONDS + LEAD_S]
+    argv = [sys.executable, "-m", churn.__name__, plane.url, plane.ca_file, plane.admin_token, str(SECONDS + LEAD_S)]
     others = Program(argv, rig.fresh() / "others.log")
     others.start()
     note(rig, "churn.others", asyncio.run(published(rig, instance, token, LEAD_S)))
@@ -60,7 +60,7 @@ def beside_others(rig: Rig, instance: Instance, token: str) -> None:
 def idle(rig: Rig, instance: Instance, token: str) -> float:
     """CPU seconds of the whole program while it published."""
     instance.start()
-    instance.wait_until(lambda: len(instance.resyncs()) > 1, "has not made its second resync")
+    instance.wait_until(lambda: instance.handled() >= rig.total, "has not seen every object by its watch")
     instance.quiet()
     before = instance.usage()
     note(rig, "churn.idle", asyncio.run(published(rig, instance, token)))
@@ -69,6 +69,8 @@ def idle(rig: Rig, instance: Instance, token: str) -> float:
 
 def at_work(rig: Rig, instance: Instance, token: str, idle_cpu_s: float) -> None:
     """Of the program that idle() has left running."""
+    instance.wait_until(lambda: len(instance.resyncs()) > 1, "has not made its second resync")
+    instance.quiet()
     answers, taken = asyncio.run(measured(rig, instance, token))
     note(rig, "churn.with", answers)
     seconds = taken.after.at - taken.before.at

@@ -7,7 +7,7 @@ from tests.bench.operator.rig import Rig
 from tests.bench.operator.scenarios.resync import await_resyncs
 from tests.support.processes import Peak
 
-COUNT = 500
+COUNT = 200
 BODY = "x" * (256 * 2**10 - 64)
 LABEL = "size=large"
 

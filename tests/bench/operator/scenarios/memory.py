@@ -23,8 +23,8 @@ IMPORTS = {
     "memory.kopf": "import angarium.kube.watch",
 }
 EMPTY = "empty"
-RESYNCS = 5
-CHANGES = 6000
+RESYNCS = 3
+CHANGES = 3000
 
 
 def run(rig: Rig) -> None:
@@ -63,7 +63,7 @@ def imports(rig: Rig) -> None:
 
 
 def grown(rig: Rig) -> None:
-    with rig.instance(resync="8s") as instance:
+    with rig.instance(resync="6s") as instance:
         instance.start(SHIPPED)
         instance.wait_until(lambda: instance.handled() >= rig.total, "has not seen every object by its watch")
         instance.quiet()
