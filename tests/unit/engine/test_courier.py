@@ -169,6 +169,23 @@ class TestLife:
         await running
         assert not sender.there
 
+    async def test_one_that_has_begun_is_the_one_that_sends(self, receiver: Receiver) -> None:
+        sender = CourierSender(LOOPBACK, 1000)
+        await sender.begin()
+        begun = children()
+        running = asyncio.create_task(sender.run(Pulse()))
+        assert (await sender.send(request(receiver.url("/")))).status == 200
+        assert len(begun) == 1 and children() == begun
+        await sender.close()
+        await running
+        assert children() == []
+
+    async def test_one_that_has_begun_for_nothing_is_ended(self) -> None:
+        sender = CourierSender(LOOPBACK, 1000)
+        await sender.begin()
+        await sender.close()
+        assert children() == []
+
     async def test_it_beats(self) -> None:
         now = 0.0
         pulse = Pulse(lambda: now)
