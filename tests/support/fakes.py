@@ -95,6 +95,7 @@ class FakeReferences:
     secrets: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
     config_maps: dict[tuple[str, str, str], bytes] = field(default_factory=dict)
     unavailable: bool = False
+    forbidden: bool = False
 
     async def secret(self, namespace: str, ref: KeyRef) -> bytes:
         return self._read(self.secrets, "SecretNotFound", namespace, ref)
@@ -104,7 +105,7 @@ class FakeReferences:
 
     def _read(self, held: Mapping[tuple[str, str, str], bytes], reason: str, namespace: str, ref: KeyRef) -> bytes:
         if self.unavailable:
-            raise ReferenceUnavailable("the API server does not answer")
+            raise ReferenceUnavailable("the API server does not answer", forbidden=self.forbidden)
         try:
             return held[namespace, ref.name, ref.key]
         except KeyError:

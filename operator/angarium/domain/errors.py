@@ -64,7 +64,14 @@ class QuotaReached(AngariumError):
 
 
 class ReferenceUnavailable(AngariumError):
-    """A Secret or ConfigMap cannot be read just now and no cached value serves: try again, it costs no retry."""
+    """A Secret or ConfigMap cannot be read just now and no cached value serves: try again, it costs no retry.
+
+    `forbidden`: the API server refuses it to the operator, so somebody has to grant it.
+    """
+
+    def __init__(self, text: str, *, forbidden: bool = False) -> None:
+        super().__init__(text)
+        self.forbidden = forbidden
 
 
 class ReferenceMissing(AngariumError):

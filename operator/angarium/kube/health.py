@@ -74,8 +74,8 @@ class Health:
         self.resyncs += 1
         self._synced = self._synced or not problems
         self._missed_in_a_row = self._missed_in_a_row + 1 if missed else 0
-        if watched and not missed:
-            self._down_since = None
+        if (watched and not missed) or problems:
+            self._down_since = None  # what has to be granted or applied, no restart brings
         elif self._down_since is None:
             self._down_since = now
 

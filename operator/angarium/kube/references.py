@@ -28,9 +28,11 @@ class _Read:
     values: Mapping[str, bytes] | None = field(repr=False)
     at: float
 
+    def has(self, key: str) -> bool:
+        return self.values is not None and key in self.values
+
     def fresh(self, key: str, now: float) -> bool:
-        resolved = self.values is not None and key in self.values
-        return now - self.at < (FRESH_S if resolved else RECHECK_MISSING_S)
+        return now - self.at < (FRESH_S if self.has(key) else RECHECK_MISSING_S)
 
 
 class KubeReferences:
@@ -71,7 +73,7 @@ class KubeReferences:
             return cached
         loop = self._loop
         if loop is None or loop.is_closed():
-            return self._stale(what, NOT_CONNECTED)
+            return self._stale(what, key, NOT_CONNECTED)
         asking = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._read_once(what), loop))
         # Waited for, not awaited: an operator that ends cancels its read, and that must not look like our own end.
         try:
@@ -79,20 +81,21 @@ class KubeReferences:
         finally:
             asking.cancel()
         if not done:
-            return self._stale(what, "the API server does not answer")
+            return self._stale(what, key, "the API server does not answer")
         if asking.cancelled():
-            return self._stale(what, NOT_CONNECTED)
+            return self._stale(what, key, NOT_CONNECTED)
         try:
             return asking.result()
         except KubeError as error:
-            return self._stale(what, str(error))
+            return self._stale(what, key, str(error), forbidden=error.status == 403)
 
-    def _stale(self, what: tuple[str, str, str], why: str) -> _Read:
-        """The value read last, while it is not too old, and only if there was one."""
+    def _stale(self, what: tuple[str, str, str], key: str, why: str, *, forbidden: bool = False) -> _Read:
+        """What was read last, while it is not too old, and only if the value was there."""
         cached = self._cache.get(what)
-        if cached is not None and cached.values is not None and self._clock.monotonic() - cached.at < STALE_S:
+        if cached is not None and cached.has(key) and self._clock.monotonic() - cached.at < STALE_S:
             return cached
-        raise ReferenceUnavailable(f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}")
+        text = f"{what[0]} {what[1]}/{what[2]} cannot be read now: {why}"
+        raise ReferenceUnavailable(text, forbidden=forbidden)
 
     async def _read_once(self, what: tuple[str, str, str]) -> _Read:
         """Asks once however many wait for the same object."""

@@ -2,7 +2,8 @@
 
 Problems are named by what is missing, objects by kind and name before keys in the order of the spec: EndpointNotFound,
 QueueNotFound, QueueNotAccepted, TopicNotFound, TopicNotAccepted, SecretNotFound and ConfigMapNotFound (the latter two
-also for a missing key, and as the reader of references says). What was made over the API has no status.
+also for a missing key, and as the reader of references says); ReferenceForbidden and ReferenceUnavailable if it cannot
+be told whether it is. What was made over the API has no status.
 """
 
 import asyncio
@@ -111,11 +112,13 @@ class Statuses:
             await read(source.namespace, source.ref)
         except ReferenceMissing as error:
             return Problem(error.reason, str(error))
-        except ReferenceUnavailable:
+        except ReferenceUnavailable as error:
             # Its text may differ with every try, and a status is to stand still while nothing happens.
-            kind = "ConfigMap" if source.config_map else "Secret"
-            message = f"{kind} {source.ref.name!r} cannot be read just now; it is tried again"
-            return Problem("ReferenceUnavailable", message, retry=True)
+            named = f"{'ConfigMap' if source.config_map else 'Secret'} {source.ref.name!r}"
+            if error.forbidden:
+                missing = "the operator may not read it; bind its role (deploy/rbac)"
+                return Problem("ReferenceForbidden", f"{named} cannot be read: {missing}")
+            return Problem("ReferenceUnavailable", f"{named} cannot be read just now; it is tried again", retry=True)
         return None
 
     def _input(

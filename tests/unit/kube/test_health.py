@@ -53,6 +53,18 @@ def test_a_list_that_is_refused_later_turns_up_off_and_takes_nobody_away_from_pu
     assert health.up
 
 
+def test_rights_that_are_lost_for_long_end_nobodys_life(health: Health, clock: FakeClock) -> None:
+    """A restart would not bring them back, and would take the program away from publishers."""
+    synced(health)
+    for _ in range(100):
+        clock.advance(timedelta(seconds=30))
+        synced(health, watched=False, problems=("Schedules cannot be listed",))
+    assert (health.up, health.ready(), health.live()) == (False, [], [])
+    synced(health, watched=False)
+    clock.advance(timedelta(minutes=4))
+    assert health.live() == [], "from here on the watch has its time to come up"
+
+
 def test_a_list_that_is_refused_at_first_keeps_it_unready(health: Health) -> None:
     synced(health, problems=("Schedules cannot be listed",))
     assert (health.up, health.ready()) == (False, ["operator: Schedules cannot be listed"])

@@ -103,8 +103,43 @@ async def test_while_nothing_can_be_told_the_last_value_serves_for_an_hour(
     api.away = KubeError(status, "not now")
     clock.advance(timedelta(minutes=59))
     assert await references.secret("shop", KEY) == b"one"
-    clock.advance(timedelta(minutes=1))
-    with pytest.raises(ReferenceUnavailable, match="not now"):
+    clock.advance(timedelta(seconds=59, milliseconds=999))
+    assert await references.secret("shop", KEY) == b"one"
+    clock.advance(timedelta(milliseconds=1))
+    with pytest.raises(ReferenceUnavailable, match="not now") as unavailable:
+        await references.secret("shop", KEY)
+    assert unavailable.value.forbidden == (status == 403)
+    api.away = None
+    assert await references.secret("shop", KEY) == b"one", "at once when it can be told again"
+
+
+async def test_while_nothing_can_be_told_a_key_that_was_not_there_is_not_called_missing(
+    references: KubeReferences, api: FakeApi, clock: FakeClock
+) -> None:
+    """It may have come since, so no message is to lose a retry over it."""
+    api.secret(header=b"one")
+    await references.secret("shop", KEY)
+    api.away = KubeError(503, "not now")
+    clock.advance(timedelta(minutes=2))
+    with pytest.raises(ReferenceUnavailable):
+        await references.secret("shop", KeyRef("auth", "other"))
+    assert await references.secret("shop", KEY) == b"one"
+
+
+async def test_a_secret_that_is_deleted_serves_until_its_minute_is_over(
+    references: KubeReferences, api: FakeApi, clock: FakeClock
+) -> None:
+    api.secret(header=b"one")
+    await references.secret("shop", KEY)
+    api.objects.clear()
+    clock.advance(timedelta(seconds=59, milliseconds=999))
+    assert await references.secret("shop", KEY) == b"one"
+    clock.advance(timedelta(milliseconds=1))
+    with pytest.raises(ReferenceMissing):
+        await references.secret("shop", KEY)
+    api.away = KubeError(0, "connection refused")
+    clock.advance(timedelta(seconds=15))
+    with pytest.raises(ReferenceUnavailable):
         await references.secret("shop", KEY)
 
 

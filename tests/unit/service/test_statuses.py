@@ -272,6 +272,20 @@ async def test_an_outage_changes_no_condition(
     assert _status(one, before["conditions"]) == before
 
 
+async def test_a_right_that_is_missing_is_told_to_whoever_can_grant_it(
+    statuses: Statuses, store: SqliteStore, references: CountingReferences
+) -> None:
+    declared = endpoint("a", headers=[secret_header("auth")])
+    references.secrets["shop", "auth", "header"] = b"x"
+    before = _status(await only(statuses, store, declared), [])
+    references.unavailable = references.forbidden = True
+    one = (await statuses.desired([declared.ref]))[declared.ref]
+    assert [problem.reason for problem in one.problems] == ["ReferenceForbidden"] and one.recheck
+    resolved = next(c for c in _status(one, before["conditions"])["conditions"] if c["type"] == "ResolvedRefs")
+    assert (resolved["status"], resolved["reason"]) == ("False", "ReferenceForbidden")
+    assert "'auth'" in resolved["message"] and "deploy/rbac" in resolved["message"]
+
+
 async def test_a_hundred_objects_cost_as_many_reads_as_one(
     statuses: Statuses, store: SqliteStore, counting: Counting, references: CountingReferences
 ) -> None:
