@@ -152,7 +152,7 @@ class Settings:
     in_flight_per_host: int = _setting(
         200,
         _integer(1, 100_000),
-        "The most requests at once to one host and port, whoever sends them; half of it is for all destinations there.",
+        "The most requests at once to one host and port, over all Endpoints, URLs and namespaces.",
         "NUMBER",
     )
     retry_jitter: int = _setting(

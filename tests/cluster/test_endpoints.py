@@ -113,6 +113,52 @@ def test_precedence_of_headers(stage: Stage) -> None:
     assert got == {"X-Team": "message", "X-Kept": "endpoint", "X-Own": "message", "Authorization": "from the Secret"}
 
 
+def test_precedence_of_every_leaf_field(stage: Stage) -> None:
+    """A publish and a Schedule that say everything, and ones that say nothing: the whole table is in contract/api."""
+    declared = {
+        "method": "DELETE",
+        "timeout": "9s",
+        "retry": {"limit": 2, "delay": "4"},
+        "flowControl": {"rate": 90, "period": "10s", "parallelism": 8},
+    }
+    own = {
+        "method": "PUT",
+        "timeout": "7s",
+        "retry": {"limit": 1, "delay": "2"},
+        "flowControl": {"key": "leaf-own", "rate": 30, "period": "4s", "parallelism": 2},
+    }
+    headers = {"Method": "PUT", "Timeout": "7s", "Retries": "1", "Retry-Delay": "2", "Flow-Control-Key": "leaf-own"}
+    headers["Flow-Control-Value"] = "rate=30, period=4s, parallelism=2"
+    declare(stage, "leaf", **declared)
+    declare(stage, "bare", retry=None)
+    stage.once("leaf-own", "leaf", **own)
+    stage.once("leaf-silent", "leaf")
+    of_endpoint = ("DELETE", 9000, 2, "4", "endpoint/leaf", 90, 10, 8)
+    of_own = ("PUT", 7000, 1, "2", "leaf-own", 30, 4, 2)
+    assert leaves(stage, publish(stage, "leaf")) == of_endpoint
+    assert (
+        leaves(stage, publish(stage, "leaf", **{f"Upstash-{name}": text for name, text in headers.items()})) == of_own
+    )
+    assert leaves(stage, publish(stage, "bare"))[:5] == ("POST", 900_000, 3, None, None)
+    assert leaves(stage, stage.message("leaf-own", "Delivered")["messageId"]) == of_own
+    assert leaves(stage, stage.message("leaf-silent", "Delivered")["messageId"]) == of_endpoint
+
+
+def leaves(stage: Stage, message_id: str) -> tuple[Any, ...]:
+    (entry,) = log(stage, message_id, "CREATED")
+    names = (
+        "method",
+        "timeout",
+        "maxRetries",
+        "retryDelayExpression",
+        "flowControlKey",
+        "rate",
+        "period",
+        "parallelism",
+    )
+    return tuple(entry.get(name) for name in names)
+
+
 def test_a_secret_value_is_told_nowhere(stage: Stage) -> None:
     value = "open-sesame-4711"
     stage.secret("hidden", token=value)
@@ -226,6 +272,16 @@ def test_reachable_follows_the_attempts(stage: Stage) -> None:
     healthy = stage.status("Endpoint", "reachable")
     assert healthy["consecutiveFailures"] == 0
     assert (healthy["lastDelivery"]["status"], healthy["lastDelivery"]["outcome"]) == (204, "Delivered")
+
+
+def test_what_was_seen_of_an_old_url_says_nothing_of_the_new_one(stage: Stage) -> None:
+    addressed(stage, "moved", 503)
+    stage.condition("Endpoint", "moved", "Reachable=False", "HTTP503")
+    stage.change("Endpoint", "moved", url=stage.receiver.url("/moved-to"), suspend=True)
+    stage.condition("Endpoint", "moved", "Reachable=Unknown", "NoDeliveries")
+    assert stage.status("Endpoint", "moved")["consecutiveFailures"] == 0
+    stage.change("Endpoint", "moved", suspend=False)
+    stage.condition("Endpoint", "moved", "Reachable=True", "Delivered")
 
 
 def test_an_endpoint_that_was_never_called_is_neither_reachable_nor_not(stage: Stage) -> None:

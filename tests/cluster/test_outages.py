@@ -196,6 +196,30 @@ def test_what_was_deleted_while_watches_were_cut_is_gone(
         silent(stage.receiver, "/gone", FIRED_S)
 
 
+def test_failures_are_counted_on_over_a_crash(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    """Of each Endpoint for itself; what was on its way when the program was killed is no failure of anybody's."""
+    with staged(control_plane, namespace, tmp_path) as stage:
+        stage.angarium.start()
+        stage.endpoint("failing", 503, retry={"limit": 100, "delay": "300"})
+        stage.endpoint("fine")
+        members = [{"name": name, "endpointRef": {"name": name}} for name in ("failing", "fine")]
+        stage.apply("Topic", "both", {"endpoints": members})
+        stage.ready(("Topic", "both"))
+        assert stage.api("POST", "/v2/publish/both").status_code == 200
+        stage.receiver.wait_for(3, path="/failing")
+        stage.angarium.kill()
+        before = stage.receiver.count("/failing")
+        stage.angarium.start()
+        stage.receiver.wait_for(before + 3, path="/failing")
+
+        def counted_on(status: Object) -> bool:
+            return before < status.get("consecutiveFailures", 0) <= stage.receiver.count("/failing")
+
+        wait_for(lambda: stage.status("Endpoint", "failing"), counted_on, within=40, describe="it counts on")
+        stage.condition("Endpoint", "fine", "Reachable=True", "Delivered")
+        assert stage.status("Endpoint", "fine")["consecutiveFailures"] == 0
+
+
 def missed(angarium: Angarium) -> int:
     return sum("the watch has missed" in line["message"] for line in angarium.log_lines())
 

@@ -27,7 +27,7 @@ REPLACED = {*HOP_BY_HOP, "host", "content-length"}
 class ApiProxy:
     """Runs in a thread of its own; every method may be called from any other thread and returns when it is in effect.
 
-    Starts passing everything. `refuse()`, `answer_503()`, `answer_401()` and `silence_watches()` last until
+    Starts passing everything. `refuse()`, `answer_503()`, `answer_401()`, `hinder()` and `silence_watches()` last until
     `pass_through()`.
     """
 
@@ -42,6 +42,7 @@ class ApiProxy:
         self.refused = 0
         """Requests that were answered with a refusal so far."""
         self._silent = False
+        self._hindered: dict[str, Refusal | None] = {}
         self._watches: list[Watch] = []
         self._runner: web.AppRunner | None = None
         self._site: web.TCPSite | None = None
@@ -81,6 +82,14 @@ class ApiProxy:
         self._run(self._switch(listening=True, refusal=UNAUTHORIZED))
         self.cut_watches()
 
+    def hinder(self, words: str, *, by: "Refusal | None" = None) -> None:
+        """Requests whose path has these words are refused so, or without it never answered; the others pass."""
+
+        async def add() -> None:
+            self._hindered[words] = by
+
+        self._run(add())
+
     def silence_watches(self) -> None:
         """Watches, open or new, stay open and bring no event; what happens meanwhile is lost to them."""
         self._run(self._switch(listening=True, silent=True))
@@ -114,6 +123,7 @@ class ApiProxy:
 
     async def _switch(self, *, listening: bool, refusal: "Refusal | None" = None, silent: bool = False) -> None:
         self._refusal, self._silent = refusal, silent
+        self._hindered.clear()
         assert self._runner is not None
         if listening and self._site is None:
             self._site = web.TCPSite(self._runner, "127.0.0.1", self._port)
@@ -141,6 +151,9 @@ class ApiProxy:
         if self._refusal is not None:
             self.refused += 1
             return self._refusal.answer()
+        for words, refusal in self._hindered.items():
+            if words in request.path:
+                return refusal.answer() if refusal else await asyncio.Future()
         assert self._session is not None
         headers = {name: value for name, value in request.headers.items() if name.lower() not in REPLACED}
         target = URL(self._upstream + request.raw_path, encoded=True)
@@ -220,4 +233,5 @@ class Refusal:
 
 
 UNAVAILABLE = Refusal(503, "ServiceUnavailable", "the API server is unavailable (the test says so)")
+FORBIDDEN = Refusal(403, "Forbidden", "secrets is forbidden (the test says so)")
 UNAUTHORIZED = Refusal(401, "Unauthorized", "Unauthorized (the test says so)")

@@ -2,7 +2,8 @@
 
 Two lanes: changed conditions go out at once, at most 100/s; everything else, Reachable included (any attempt may flip
 it), at most 20/s in all and once per object in 10 s, failures first, half a second late so that a quick delivery is one
-write. What stands there already is not written. An object is only ever asked "what should your status be now?", so a
+write. What stands there already is not written. What somebody else wrote is put back as progress is, and then less and
+less often, up to once in 5 minutes: two programs for the same objects must not become a flood. An object is only ever asked "what should your status be now?", so a
 lost notice costs nothing that the next resync does not repair.
 """
 
@@ -27,9 +28,12 @@ CONDITIONS_AT_ONCE = 8
 PROGRESS_PER_S = 20
 PROGRESS_EVERY_S = 10.0
 PROGRESS_SETTLE_S = 0.5
+CONTESTED_EVERY_S = 300.0
 COMPUTE_AT_ONCE = 100
 PROGRESS_CONDITIONS = ("Reachable",)
 TURN_S = 0.1
+TOLD_AT = 2
+"""Once may be a person's edit."""
 RETRY_S = 5.0
 REFUSED_RETRY_S = 30.0
 
@@ -60,11 +64,16 @@ class Standing:
 
 @dataclass(slots=True)
 class _Known:
-    """What stands, and a digest of what we wrote that became it (the API server may have dropped a part of it)."""
+    """What stands, and a digest of what we wrote that became it (the API server may have dropped a part of it).
+
+    `contested`: somebody else wrote it last, of a status that we had written; `contests`: how often in a row.
+    """
 
     standing: Standing
     written: bytes = b""
     progress_from: float = float("-inf")
+    contested: bool = False
+    contests: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,7 @@ class StatusWriter:
         if known is None or known.standing.uid != standing.uid:
             self._known[ref] = _Known(standing)
         elif known.standing.digest != standing.digest:
+            known.contested = known.contested or known.written != b""
             known.standing, known.written = standing, b""
         else:
             return
@@ -159,10 +169,12 @@ class StatusWriter:
                 known = self._known.get(ref)
                 if known is None:
                     continue
-                if _urgent(desired.status.get("conditions") or []) != _urgent(known.standing.conditions):
-                    flipped.append((known, ref, desired))
-                elif _digest(desired.status) not in (known.written, known.standing.digest):
+                if _digest(desired.status) in (known.written, known.standing.digest):
+                    known.contested = False
+                elif known.contested or _same_conditions(desired.status, known.standing):
                     self._note_progress(known, ref, desired)
+                else:
+                    flipped.append((known, ref, desired))
             await self._write_conditions(flipped)
         except BaseException:
             self._touched.update(dict.fromkeys(batch))
@@ -218,11 +230,22 @@ class StatusWriter:
             desired = (await self._desired([ref])).get(ref)
             known = self._known.get(ref)
             if desired is not None and known is not None:
-                known.progress_from = self._clock.monotonic() + PROGRESS_EVERY_S
+                known.progress_from = self._clock.monotonic() + self._pause_of(known, ref)
                 await self._write(known, ref, desired)
         except BaseException:
             self._touched[ref] = None
             raise
+
+    def _pause_of(self, known: _Known, ref: ObjectRef) -> float:
+        """How long this object's next progress has to wait, in seconds."""
+        known.contests = known.contests + 1 if known.contested else 0
+        if known.contests == TOLD_AT:
+            logger.warning(
+                "somebody else writes the status of %s as well: are there two programs for the same objects?",
+                ref,
+                extra={"action": "status.contest", "about": ref},
+            )
+        return min(CONTESTED_EVERY_S, PROGRESS_EVERY_S * 2.0 ** max(0, min(known.contests, 10) - 1))
 
     async def _write(self, known: _Known, ref: ObjectRef, desired: Desired) -> None:
         patch: list[Manifest] = [
@@ -237,7 +260,7 @@ class StatusWriter:
                 raise
             self._refused(ref, error)
             return
-        known.standing, known.written = Standing.of(answer), _digest(desired.status)
+        known.standing, known.written, known.contested = Standing.of(answer), _digest(desired.status), False
         self._progress.pop(ref, None)
 
     def _refused(self, ref: ObjectRef, error: KubeError) -> None:
@@ -251,6 +274,10 @@ class StatusWriter:
             )
         if error.status in (401, 403):
             self._loop.call_later(REFUSED_RETRY_S, self._touch, [ref])
+
+
+def _same_conditions(status: Status, standing: Standing) -> bool:
+    return _urgent(status.get("conditions") or []) == _urgent(standing.conditions)
 
 
 def _urgent(conditions: Iterable[Status]) -> list[Status]:

@@ -10,7 +10,7 @@ from tests.support.fakes import LoopClock
 
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.kube.client import KubeError
-from angarium.kube.status import PROGRESS_EVERY_S, REFUSED_RETRY_S, Desired, Standing, StatusWriter
+from angarium.kube.status import CONTESTED_EVERY_S, PROGRESS_EVERY_S, REFUSED_RETRY_S, Desired, Standing, StatusWriter
 
 REF = ObjectRef(Kind.SCHEDULE, "shop", "nightly")
 OTHER = ObjectRef(Kind.ENDPOINT, "shop", "billing")
@@ -285,3 +285,38 @@ async def test_what_somebody_else_writes_is_put_back() -> None:
         writer.observed(REF, standing(status("False")))
         await asyncio.sleep(1)
     assert [state for _, _, state in cluster.written] == [status()]
+
+
+@pytest.mark.looptime
+async def test_two_writers_of_one_object_come_to_rest_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+    """Each wants other conditions, and puts back what the other wrote: ever less often, up to once in five minutes."""
+    clusters = [Cluster(), Cluster()]
+    async with writing(clusters[0]) as one, writing(clusters[1]) as two:
+        for cluster, other, state in ((clusters[0], two, status("True")), (clusters[1], one, status("False"))):
+            cluster.want(REF, state)
+            cluster.kept = lambda state, other=other: other.observed(REF, standing(state)) or state  # type: ignore[misc]
+        one.observed(REF, standing({}))
+        two.observed(REF, standing({}))
+        await asyncio.sleep(3600)
+    for cluster in clusters:
+        assert 10 < len(cluster.written) < 25
+        pauses = [round(later - earlier) for earlier, later in zip(cluster.times[2:], cluster.times[3:], strict=False)]
+        assert pauses == sorted(pauses) and pauses[-1] >= CONTESTED_EVERY_S
+    assert [record.message.count("two programs") for record in caplog.records] == [1, 1]
+
+
+@pytest.mark.looptime
+async def test_after_a_contest_changes_are_written_as_before() -> None:
+    cluster = Cluster()
+    async with writing(cluster) as writer:
+        cluster.want(REF, status("True"))
+        writer.observed(REF, standing({}))
+        await asyncio.sleep(1)
+        for _ in range(4):
+            writer.observed(REF, standing(status("Unknown")))
+            await asyncio.sleep(100)
+        cluster.written.clear()
+        cluster.want(REF, status("False"))
+        writer.touch([REF])
+        await asyncio.sleep(1)
+    assert [state for _, _, state in cluster.written] == [status("False")]
