@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.support.fakes import WallClock
-from tests.support.stores import accepted, attempt, publication
+from tests.support.stores import accepted, attempt, endpoint, publication
 from tests.support.waiting import until
 
 from angarium.domain.messages import Leased, Outcome, Result
@@ -64,6 +64,48 @@ async def test_slow_lanes_together_leave_room_for_others(store: Store, slow: int
     await until(lambda: goes_at_once(dispatcher, "shop/quick.test", size))
     destinations.gate.set()
     await until(lambda: sum(destinations.ended.values()) == 200 + slow * EACH)
+    await dispatcher.drain(timedelta(seconds=5))
+    await loop
+
+
+@pytest.mark.parametrize("size", [2, 1_000], ids=["places", "bytes"])
+@pytest.mark.parametrize("answers", [False, True], ids=["hangs", "answers"])
+async def test_a_host_at_its_cap_leaves_room_for_others(store: Store, size: int, answers: bool) -> None:
+    """Its Endpoints hold what waits for a place there, and no more of the room than slow destinations do."""
+    running, most = Counter[str](), Counter[str]()
+    destinations, clock = Destinations(), WallClock()
+
+    async def perform(one: Leased) -> Outcome:
+        host = "quick" if one.endpoint is None else "shared"
+        running[host] += 1
+        most[host] = max(most[host], running[host])
+        try:
+            if host == "shared" and answers:
+                await asyncio.sleep(0.02)
+            return await destinations.perform(one)
+        finally:
+            running[host] -= 1
+
+    if answers:
+        destinations.gate.set()
+    settings = replace(SETTINGS, per_host=10)
+    dispatcher = Dispatcher("me", store, perform, Outcomes(store, [], clock), clock, settings)
+    names = [f"slow{number}" for number in range(SLOW)]
+    now = datetime.now(UTC)
+    await store.apply([endpoint(name, f"https://shared.test/{name}") for name in names], now)
+    waiting = [publication(endpoint=name, created_at=now, body=b"x" * size) for name in names for _ in range(EACH)]
+    await accepted(store, *waiting)
+    loop = asyncio.create_task(dispatcher.claim(Pulse()))
+    await until(lambda: most["shared"] == 10)
+    await accepted(store, *to("quick.test", 200, size))
+    dispatcher.wake()
+    await until(lambda: destinations.ended["shop/quick.test"] == 200)
+    assert answers or running["shared"] == 10
+    await until(lambda: goes_at_once(dispatcher, "shop/quick.test", size))
+    destinations.gate.set()
+    await until(lambda: sum(destinations.ended.values()) == 200 + SLOW * EACH)
+    assert most["shared"] == 10
+    assert {destinations.ended[f"shop/endpoint/{name}"] for name in names} == {EACH}
     await dispatcher.drain(timedelta(seconds=5))
     await loop
 
