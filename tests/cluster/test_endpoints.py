@@ -130,7 +130,9 @@ def test_precedence_of_every_leaf_field(stage: Stage) -> None:
     headers = {"Method": "PUT", "Timeout": "7s", "Retries": "1", "Retry-Delay": "2", "Flow-Control-Key": "leaf-own"}
     headers["Flow-Control-Value"] = "rate=30, period=4s, parallelism=2"
     declare(stage, "leaf", **declared)
-    declare(stage, "bare", retry=None)
+    stage.endpoint("bare")
+    stage.apply("Topic", "bare", {"endpoints": [{"name": "bare", "endpointRef": {"name": "bare"}}]})
+    stage.ready(("Endpoint", "bare"), ("Topic", "bare"))
     stage.once("leaf-own", "leaf", **own)
     stage.once("leaf-silent", "leaf")
     of_endpoint = ("DELETE", 9000, 2, "4", "endpoint/leaf", 90, 10, 8)

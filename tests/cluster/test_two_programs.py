@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from tests.cluster.test_manners import writes_of
 from tests.support.cluster import wait_for
 from tests.support.controlplane import ControlPlane
@@ -13,6 +14,7 @@ CONTEST_S = 20.0
 PROGRESS_EVERY_S = 10.0
 
 
+@pytest.mark.thorough
 def test_two_programs_for_the_same_objects_write_little_and_say_so(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:

@@ -355,7 +355,9 @@ class TestViews:
         await store.apply([declared], START)
         assert await self.seen(store, "a") == (0, None, "")
         (three,) = await leased(store, publication(endpoint="a"))
-        await store.record([failed(two), delivered(three)], START)
+        await store.record([failed(two)], START)
+        assert await self.seen(store, "a") == (0, None, ""), "it was on its way to the old one"
+        await store.record([delivered(three)], START)
         assert await self.seen(store, "a") == (0, 200, three.message.id)
         await store.apply([changed(declared, spec=REJECTED)], START)
         assert await self.seen(store, "a") == (0, None, "")

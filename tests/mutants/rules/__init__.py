@@ -4,6 +4,7 @@ from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.courier import COURIER
 from tests.mutants.rules.crashes import FILES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
+from tests.mutants.rules.endpoints import ENDPOINTS
 from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.operations import OPERATIONS
@@ -26,4 +27,5 @@ MUTANTS = (
     *HOUSEKEEPING,
     *OVERLOAD,
     *OPERATIONS,
+    *ENDPOINTS,
 )
