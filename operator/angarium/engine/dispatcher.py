@@ -310,7 +310,8 @@ class Dispatcher:
 
     def _rebind(self, flight: Flight) -> None:
         """Its lease is a new one. If it waits, its Endpoint may lead elsewhere now."""
-        if flight.attempt is None and not self._draining and self._lanes.rebind(flight):
+        held = self._flights.get(flight.leased.message.id) is flight
+        if held and flight.attempt is None and not self._draining and self._lanes.rebind(flight):
             self._start(flight)
 
     def _forget(self, flight: Flight) -> None:

@@ -37,7 +37,7 @@ HOSTILE = (
     Mutant(
         "what waits for a host goes where its Endpoint leads now",
         "engine/dispatcher.py",
-        "if flight.attempt is None and not self._draining and self._lanes.rebind(flight):",
+        "if held and flight.attempt is None and not self._draining and self._lanes.rebind(flight):",
         "if False:",
         ("unit/engine/test_dispatcher.py",),
     ),
