@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.cluster.test_endpoints import REREAD_S, addressed, log
+from tests.cluster.test_endpoints import REREAD_S, log, publish
 from tests.cluster.test_outages import role_without, ticking
 from tests.support.api_proxy import FORBIDDEN, UNAVAILABLE, ApiProxy, Refusal
 from tests.support.cluster import Object, apply, delete, wait_for
@@ -146,7 +146,10 @@ def test_a_value_that_was_read_outlives_the_right_and_not_the_secret(
         apply(control_plane, ROLES / "role.yaml", namespace)
         delete(control_plane, "Secret", "kept", namespace)
         assert "'kept'" in wait_for(lambda: condition_message(stage), within=SECOND_LOOK_S, describe="it is missed")
-        message_id = addressed(stage, "gone", 200, headers=header_of("kept"), retry=ONCE)
+        stage.change("Endpoint", "kept", retry=ONCE)
+        stage.apply("Topic", "kept", {"endpoints": [{"name": "kept", "endpointRef": {"name": "kept"}}]})
+        stage.ready(("Topic", "kept"))
+        message_id = publish(stage, "kept")
         (error,) = wait_for(lambda: log(stage, message_id, "ERROR"))
         assert error["error"].startswith("SecretNotFound: ")
 
