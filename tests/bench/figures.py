@@ -31,7 +31,7 @@ def cells(row: Row, value: float, rounds: Sequence[float]) -> list[str]:
     sign = "≤ " if row.less else "≥ "
     limits = ["" if limit is None else f"{sign}{limit:,g}" for limit in (row.must, row.aim)]
     each = " ".join(number(one, row.digits) for one in rounds)
-    return [row.text, f"{number(value, row.digits)} {row.unit}", each, *limits, row.verdict(value)]
+    return [row.text, f"{number(value, row.digits)} {row.unit}".rstrip(), each, *limits, row.verdict(value)]
 
 
 def text_table(figures: Figures, rows: Sequence[Row] = ROWS) -> str:

@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,8 +34,14 @@ class Result:
             try:
                 scenario(rig)
             except BenchError as error:
-                self._failed.append(f"{name}: {error}")
-                print(self._failed[-1], file=sys.stderr)
+                self._fail(f"{name}: {error}")
+            except Exception as error:  # noqa: BLE001  the figures of the others are not to be lost with one scenario
+                traceback.print_exc()
+                self._fail(f"{name}: {error!r}")
+
+    def _fail(self, why: str) -> None:
+        self._failed.append(why)
+        print(why, file=sys.stderr)
 
     def tell(self, figures: Figures, file: Path, *, markdown: bool) -> int:
         """Print the table, write the file. Returns the exit code: a target that is not reached is no failure."""

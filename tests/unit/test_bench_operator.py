@@ -1,12 +1,14 @@
 """What `make bench-operator` makes of what it measures; the measuring itself is no test."""
 
 import asyncio
+import json
 import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from tests.bench.arrivals import taken
@@ -19,6 +21,8 @@ from tests.bench.operator.program import VARIANTS, changed
 from tests.bench.operator.scenarios.churn import latency_ms
 from tests.bench.operator.scenarios.resync import LISTED, LOOK_S, parted
 from tests.bench.operator.targets import ROWS
+from tests.bench.result import Result
+from tests.bench.rig import Notes
 from tests.bench.targets import NOT_REACHED, OTHERS, REACHED
 from tests.bench.waiting import BenchError
 from tests.support.cluster import ROOT
@@ -126,6 +130,26 @@ async def test_a_refused_publish_ends_the_measurement() -> None:
     async with answering(b"HTTP/1.1 503 Service Unavailable") as port:
         with pytest.raises(BenchError, match="503"):
             await Publisher("/v2/publish/x", [], rate=200, seconds=1.0).run(port)
+
+
+def test_a_scenario_that_fails_does_not_take_the_figures_of_the_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notes, result = Notes(tmp_path, ROWS), Result("make bench-operator", ROWS, {}, {})
+
+    def lost(_: Notes) -> None:
+        raise BenchError("a message was lost")
+
+    def broken(_: Notes) -> None:
+        raise ValueError("no such thing")
+
+    scenarios = {"lost": lost, "broken": broken, "idle": lambda notes: notes.add("idle.writes", 0)}
+    result.run(scenarios, notes)
+    assert result.tell(notes.figures, tmp_path / "build" / "result.json", markdown=True) == 1
+    told = json.loads((tmp_path / "build" / "result.json").read_text())
+    assert told["failed"] == ["lost: a message was lost", "broken: ValueError('no such thing')"]
+    assert [figure["key"] for figure in told["figures"]] == ["idle.writes"]
+    assert "make bench-operator: lost: a message was lost" in capsys.readouterr().err
 
 
 def test_an_unknown_scenario_is_named() -> None:

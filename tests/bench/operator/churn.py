@@ -76,27 +76,23 @@ async def toggle(client: httpx.AsyncClient, number: int, *, make: bool) -> None:
     answer.raise_for_status()
 
 
-async def change_statuses(access: Access, until: float) -> int:
-    """What another program might do: so many statuses a second are changed, until then (monotonic). How many."""
+async def change_statuses(access: Access, until: float) -> None:
+    """What another program might do: so many statuses a second are changed, until then (monotonic)."""
     names = itertools.cycle(f"churned-0-{turn}" for turn in range(SCHEDULES_EACH))
-    done = 0
     async with admin(access) as client:
 
-        async def patch(name: str) -> None:
-            nonlocal done
+        async def patch(name: str, number: int) -> None:
             path = path_of("Schedule", name, NAMESPACE) + "/status"
             headers = {"Content-Type": "application/merge-patch+json"}
-            (await client.patch(path, headers=headers, json={"status": {"skippedSlots": done}})).raise_for_status()
-            done += 1
+            (await client.patch(path, headers=headers, json={"status": {"skippedSlots": number}})).raise_for_status()
 
         start, asked = time.monotonic(), 0
         async with asyncio.TaskGroup() as group:
             while (now := time.monotonic()) < until:
                 while asked < (now - start) * OTHERS_PER_S:
-                    group.create_task(patch(next(names)))
+                    group.create_task(patch(next(names), asked))
                     asked += 1
                 await asyncio.sleep(TICK_S)
-    return done
 
 
 if __name__ == "__main__":

@@ -52,8 +52,10 @@ def beside_others(rig: Rig, instance: Instance, token: str) -> None:
     argv = [sys.executable, "-m", churn.__name__, plane.url, plane.ca_file, plane.admin_token, str(SECONDS + LEAD_S)]
     others = Program(argv, rig.fresh() / "others.log")
     others.start()
-    note(rig, "churn.others", asyncio.run(published(rig, instance, token, LEAD_S)))
-    others.wait()
+    try:
+        note(rig, "churn.others", asyncio.run(published(rig, instance, token, LEAD_S)))
+    finally:
+        others.stop()
     instance.stop()
 
 
