@@ -8,6 +8,7 @@ from tests.mutants.rules.hostile import HOSTILE
 from tests.mutants.rules.housekeeping import HOUSEKEEPING, OVERLOAD
 from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
+from tests.mutants.rules.schedules import SCHEDULES
 
 MUTANTS = (
     *API,
@@ -26,4 +27,5 @@ MUTANTS = (
     *HOUSEKEEPING,
     *OVERLOAD,
     *OPERATIONS,
+    *SCHEDULES,
 )
