@@ -352,7 +352,8 @@ async def test_a_config_map_that_takes_its_time_holds_up_no_other(
 
     monkeypatch.setattr(stage.references, "config_map", slow)
     await stage.declare(with_spec(schedule(), body_from=BODY), schedule("other"))
-    await stage.pass_time(2 * MINUTE)
+    async with asyncio.timeout(20):
+        await stage.pass_time(2 * MINUTE)
     assert [one.message.run.schedule.name for one in stage.dispatch.offered if one.message.run] == ["other"] * 2
     answered.set()
     await until(lambda: all(task.done() for task in stage.scheduler._deciding.values()))
