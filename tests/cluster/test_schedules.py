@@ -131,6 +131,22 @@ def test_bodies(stage: Stage, body: Body) -> None:
     assert request.method == "POST"
 
 
+def test_a_changed_config_map_is_sent_from_the_next_slot_on(stage: Stage) -> None:
+    """Long before a cached value would have aged, and never the old one again."""
+    stage.write("ConfigMap", "changing", {"body": "old"})
+    body = {"configMapKeyRef": {"name": "changing", "key": "body"}}
+    stage.apply("Schedule", "changing", {"every": "1s", "destination": to(stage, "/changing"), "body": body})
+    stage.receiver.wait_for(1, path="/changing")
+    stage.write("ConfigMap", "changing", {"body": "new"})
+    bodies = wait_for(
+        lambda: [one.body for one in stage.receiver.received("/changing")],
+        lambda bodies: bodies.count(b"new") > 1,
+        within=20,
+    )
+    stage.change("Schedule", "changing", suspend=True)
+    assert sorted(bodies, reverse=True) == bodies, "old ones, then new ones"
+
+
 def test_what_is_sent_with_it(stage: Stage) -> None:
     """Method, headers (one of them from a Secret) and labels, which the log can be searched by."""
     stage.secret("schedule-auth", header="Bearer s3cret")

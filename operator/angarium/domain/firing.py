@@ -14,10 +14,14 @@ RunProblem = tuple[RunReason, str]
 
 @dataclass(frozen=True, slots=True)
 class ScheduleState:
-    """Where a Schedule stands: slots up to `considered_until` are decided. `run_now_seen`: annotation last obeyed."""
+    """Where a Schedule stands: slots up to `considered_until` are decided. `run_now_seen`: annotation last obeyed.
+
+    `known_since`: of one without a run, when it was applied. After a reinstall, what its status says may lie before.
+    """
 
     considered_until: datetime
     run_now_seen: str | None
+    known_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

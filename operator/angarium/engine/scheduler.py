@@ -139,8 +139,7 @@ class Scheduler:
         """The decision, or None if there is none now: this Schedule is put off, the others go on."""
         pause = _REFERENCE_PAUSE
         try:
-            # What could not be read or stored for a while has missed its slots as well.
-            return await self._decisions.decide(due, now, max(self._alive_since, now - _STALL))
+            return await self._decisions.decide(due, now, self._able_since(due, now))
         except ReferenceUnavailable as error:
             _log.warning(
                 "%s fires later: %s",
@@ -157,6 +156,10 @@ class Scheduler:
             pause = _FAILURE_PAUSE
         self._put_off.add(due, self._clock.monotonic() + pause.total_seconds())
         return None
+
+    def _able_since(self, due: DueSchedule, now: datetime) -> datetime:
+        """Earlier slots are missed: nothing ran, nobody knew of it, or its body or the store was out of reach."""
+        return max(self._alive_since, now - _STALL, due.state.known_since or self._alive_since)
 
     async def _fire_each(self, decisions: Sequence[Decision]) -> None:
         """Fire them together; if the store cannot, one by one, so that the one at fault is found and put off."""

@@ -15,7 +15,7 @@ from angarium.store.cancellation import cancel_run
 from angarium.store.intake import Intake, Terms
 from angarium.store.rows import declared_of
 from angarium.store.statements import load
-from angarium.store.transaction import Session, Transaction
+from angarium.store.transaction import Row, Session, Transaction
 
 SQL = load("schedules")
 LISTED = 50
@@ -24,11 +24,14 @@ LISTED = 50
 
 def due_schedules(session: Session, now: datetime, limit: int) -> DueSchedules:
     rows = session.rows(SQL["due"], now=to_ms(now), ahead=to_ms(now + CLOCK_TOLERANCE), limit=limit)
-    due = tuple(
-        DueSchedule(declared_of(row), ScheduleState(from_ms(row["considered_ms"]), row["run_now_seen"])) for row in rows
-    )
+    due = tuple(DueSchedule(declared_of(row), _state(row)) for row in rows)
     following = session.row(SQL["next_wake"], now=to_ms(now))
     return DueSchedules(due, from_ms(following["wake_ms"]) if following else None)
+
+
+def _state(row: Row) -> ScheduleState:
+    known_since = None if row["runs"] else from_ms(row["applied_ms"])
+    return ScheduleState(from_ms(row["considered_ms"]), row["run_now_seen"], known_since)
 
 
 def fire(tx: Transaction, firings: Sequence[Firing], grant: LeaseGrant | None, terms: Terms) -> list[Fired]:

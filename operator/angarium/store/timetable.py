@@ -2,9 +2,9 @@
 
 from datetime import datetime
 
-from angarium.domain.declarations import Declared, ObjectRef, Schedule, Timing
+from angarium.domain.declarations import Declared, ObjectRef, Schedule
 from angarium.domain.instants import from_ms, optional_ms, to_ms
-from angarium.domain.slots import edited, first_sight
+from angarium.domain.slots import edited, first_sight, occurrence_after
 from angarium.store.statements import load
 from angarium.store.transaction import Transaction
 
@@ -19,9 +19,9 @@ def adjust(tx: Transaction, declared: Declared, before: Declared | None, now: da
     if state is None:
         _begin(tx, declared, now)
         return
-    considered = to_ms(_considered(declared, before, from_ms(state["considered_ms"]), now))
-    completed = state["completed"] and _timing(before) == _timing(declared)
-    tx.run(SQL["change_schedule"], considered, _wake(declared, state["run_now_seen"], now), completed, declared.uid)
+    considered = _considered(declared, before, from_ms(state["considered_ms"]), now)
+    wake = _wake(declared, state["run_now_seen"], now)
+    tx.run(SQL["change_schedule"], to_ms(considered), wake, _completed(declared, considered), declared.uid)
 
 
 def end(tx: Transaction, ref: ObjectRef, uid: str) -> None:
@@ -41,6 +41,7 @@ def _begin(tx: Transaction, declared: Declared, now: datetime) -> None:
         namespace=declared.ref.namespace,
         name=declared.ref.name,
         considered_ms=to_ms(considered),
+        completed=_completed(declared, considered),
         wake_ms=_wake(declared, declared.run_now, now),
         run_now_seen=declared.run_now,
         last_slot_ms=optional_ms(declared.last_slot),
@@ -62,5 +63,6 @@ def _considered(declared: Declared, before: Declared | None, considered: datetim
     return max(considered, now)
 
 
-def _timing(declared: Declared | None) -> Timing | None:
-    return declared.spec.timing if declared and isinstance(declared.spec, Schedule) else None
+def _completed(declared: Declared, considered: datetime) -> bool:
+    """Whether no slot is left: its status says so at once, not when the scheduler has looked at it."""
+    return isinstance(declared.spec, Schedule) and occurrence_after(declared.spec.timing, considered) is None

@@ -13,6 +13,7 @@ from tests.mutants.rules.operations import OPERATIONS
 from tests.mutants.rules.order import DEDUPLICATION, FLOW_CONTROL, QUEUES
 from tests.mutants.rules.restarts import RESTARTS
 from tests.mutants.rules.resync import RESYNC
+from tests.mutants.rules.schedules import SCHEDULES
 from tests.mutants.rules.time import CRON, DELAYS, RUNS, SLOTS
 
 MUTANTS = (
@@ -45,4 +46,5 @@ MUTANTS = (
     *REFERENCES,
     *FENCES,
     *ADDRESSES,
+    *SCHEDULES,
 )

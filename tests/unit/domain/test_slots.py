@@ -74,6 +74,36 @@ def test_cron_keeps_to_its_window_both_ends_included() -> None:
 
 
 @pytest.mark.parametrize(
+    "timing",
+    [
+        Timing(cron="0 * * * *", start=NOON, end=NOON + 2 * HOUR),
+        Timing(cron="*/30 */1 * * *", start=NOON, end=NOON + 2 * HOUR),
+        Timing(every=HOUR, start=NOON, end=NOON + 2 * HOUR),
+    ],
+)
+def test_both_edges_of_the_window_belong_to_it(timing: Timing) -> None:
+    assert occurrence_after(timing, NOON - 9 * DAY) == NOON
+    assert occurrence_after(timing, NOON + 2 * HOUR - SECOND) == NOON + 2 * HOUR
+    assert occurrence_after(timing, NOON + 2 * HOUR) is None
+
+
+@pytest.mark.parametrize("edges", [(NOON, None), (None, NOON), (NOON, NOON)])
+def test_an_at_on_the_edge_of_its_window_occurs(edges: tuple[datetime | None, datetime | None]) -> None:
+    timing = Timing(at=NOON, start=edges[0], end=edges[1])
+    check_timing(timing)
+    assert occurrence_after(timing, NOON - SECOND) == NOON
+
+
+def test_a_window_that_ends_with_a_gap_has_what_was_put_off_to_its_end() -> None:
+    """02:30 does not exist in Berlin on 29 March 2026: it occurs at 03:00, which is 01:00 UTC."""
+    gap_end = datetime(2026, 3, 29, 1, tzinfo=UTC)
+    timing = Timing(cron="30 2 * * *", time_zone="Europe/Berlin", start=gap_end, end=gap_end)
+    assert occurrence_after(timing, gap_end - DAY) == gap_end
+    assert occurrence_after(timing, gap_end) is None
+    assert occurrence_after(replace(timing, start=None, end=gap_end - SECOND), gap_end - HOUR) is None
+
+
+@pytest.mark.parametrize(
     ("text", "expression", "zone"),
     [
         ("0 4 * * *", "0 4 * * *", "UTC"),

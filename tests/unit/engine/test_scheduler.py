@@ -342,7 +342,8 @@ async def test_a_config_map_that_takes_its_time_holds_up_no_other(
 
     monkeypatch.setattr(stage.references, "config_map", slow)
     await stage.declare(with_spec(schedule(), body_from=BODY), schedule("other"))
-    await stage.pass_time(2 * MINUTE)
+    async with asyncio.timeout(20):
+        await stage.pass_time(2 * MINUTE)
     assert [one.message.run.schedule.name for one in stage.dispatch.offered if one.message.run] == ["other"] * 2
     answered.set()
     await until(lambda: all(task.done() for task in stage.scheduler._deciding.values()))
@@ -415,6 +416,97 @@ async def test_a_firing_that_the_store_refuses_is_put_off_and_the_others_fire(st
     stage.store.fire = fire  # type: ignore[method-assign]
     await stage.pass_time(2 * MINUTE)
     assert len(stage.fired()) == 6
+
+
+@pytest.mark.parametrize(
+    ("policy", "tens", "skipped"),
+    [(MissedRunPolicy.RUN_LATEST, [5], 4), (MissedRunPolicy.SKIP, [], 5), (MissedRunPolicy.RUN_ALL, range(1, 6), 0)],
+)
+async def test_slots_before_a_schedule_was_known_are_missed(
+    stage: Stage, policy: MissedRunPolicy, tens: Sequence[int], skipped: int
+) -> None:
+    """After a reinstall the program runs for a while before its first list comes: that is downtime all the same."""
+    await stage.turn(timedelta(seconds=55))
+    timing = Timing(every=timedelta(seconds=10), anchor=START)
+    await stage.declare(with_spec(schedule(timing=timing, last_slot=START), missed_run_policy=policy))
+    await stage.turn()
+    assert stage.fired() == [START + timedelta(seconds=10) * ten for ten in tens]
+    assert sum(notice.count for notice in stage.told.of(SlotsSkipped)) == skipped  # type: ignore[union-attr]
+    await stage.turn(timedelta(seconds=10))
+    assert stage.fired()[-1] == START + MINUTE
+
+
+HALF_PAST = Timing(cron="30 * * * *")
+OFTEN = Timing(every=timedelta(seconds=20), anchor=START - timedelta(days=1))
+LATER = START + timedelta(days=2)
+EDITS = {
+    "cron to every": (HALF_PAST, OFTEN),
+    "every to cron": (OFTEN, Timing(cron="* * * * *")),
+    "every to a shorter one": (Timing(every=MINUTE, anchor=START), OFTEN),
+    "cron to a past at": (HALF_PAST, Timing(at=START + timedelta(seconds=10))),
+    "at to a past at": (Timing(at=LATER), Timing(at=START + timedelta(seconds=10))),
+    "at to every": (Timing(at=LATER), OFTEN),
+    "every to a coming at": (OFTEN, Timing(at=START + 3 * MINUTE)),
+    "another time zone": (
+        Timing(cron="*/20 12 * * *", time_zone="Pacific/Apia"),
+        Timing(cron="*/20 12 * * *", time_zone="UTC"),
+    ),
+    "startTime moved into the past": (replace(OFTEN, start=LATER), replace(OFTEN, start=START - MINUTE)),
+    "endTime moved into the past": (OFTEN, replace(OFTEN, end=START + timedelta(seconds=30))),
+}
+
+
+@pytest.mark.parametrize("edit", EDITS)
+@pytest.mark.parametrize("policy", [MissedRunPolicy.RUN_ALL, MissedRunPolicy.RUN_LATEST])
+async def test_an_edit_of_the_rule_of_time_counts_from_the_next_slot(
+    stage: Stage, edit: str, policy: MissedRunPolicy
+) -> None:
+    """With a deadline that would reach back to past slots of the new rule, if they were considered."""
+    old, new = EDITS[edit]
+    patient = {"missed_run_policy": policy, "starting_deadline": timedelta(hours=1)}
+    first = with_spec(schedule(timing=old, created_at=START), **patient)
+    await stage.declare(first)
+    await stage.pass_time(MINUTE + timedelta(seconds=30))
+    before = stage.fired()
+    edited = stage.clock.now()
+    await stage.declare(with_spec(changed(first), timing=new))
+    (view,) = (await stage.store.schedule_views([first.ref])).values()
+    expected = slots.occurrence_after(new, edited)
+    assert (view.next_slot, view.completed) == (expected, expected is None), "status knows at once"
+    await stage.turn()
+    assert stage.fired() == before
+    await stage.pass_time(2 * MINUTE)
+    after = stage.fired()[len(before) :]
+    assert all(slot > edited for slot in after)
+    assert after[:1] == [slot for slot in [expected] if slot and slot <= edited + 2 * MINUTE]
+    assert stage.told.of(SlotsSkipped) == []
+
+
+async def test_made_anew_under_its_name_a_schedule_fires_no_old_slot(stage: Stage) -> None:
+    first = with_spec(schedule(), missed_run_policy=MissedRunPolicy.RUN_ALL)
+    await stage.declare(first)
+    await stage.pass_time(MINUTE + timedelta(seconds=30))
+    again = replace(first, uid="another", created_at=stage.clock.now(), fingerprint="another")
+    await stage.declare(with_spec(again, starting_deadline=timedelta(hours=1)))
+    await stage.turn()
+    assert stage.fired() == [START + MINUTE]
+    await stage.pass_time(MINUTE)
+    assert stage.fired() == [START + MINUTE, START + 2 * MINUTE]
+
+
+async def test_labels_and_annotations_change_nothing(stage: Stage) -> None:
+    """Nor does an edit of what is sent: that goes with the next slot, and slots that were missed are made up for."""
+    first = with_spec(schedule(), missed_run_policy=MissedRunPolicy.RUN_ALL)
+    await stage.declare(first)
+    await stage.pass_time(MINUTE + timedelta(seconds=30))
+    await stage.declare(replace(first, labels={"a": "b"}, fingerprint="labels"))
+    await stage.turn()
+    assert stage.fired() == [START + MINUTE]
+    stage.clock.advance(5 * MINUTE)
+    await stage.declare(with_spec(replace(first, generation=2, fingerprint="body"), body=b"new"))
+    await stage.turn()
+    assert stage.fired() == [START + minute * MINUTE for minute in range(1, 7)]
+    assert {one.message.body for one in stage.dispatch.offered[1:]} == {b"new"}
 
 
 async def test_an_edit_never_fires_a_past_slot(stage: Stage) -> None:

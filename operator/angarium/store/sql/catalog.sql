@@ -90,7 +90,7 @@ SELECT * FROM schedules WHERE uid = ?;
 INSERT INTO schedules (
     uid, namespace, name, considered_ms, wake_ms, run_now_seen, skipped, completed, runs, last_slot_ms
 ) VALUES (
-    :uid, :namespace, :name, :considered_ms, :wake_ms, :run_now_seen, 0, 0,
+    :uid, :namespace, :name, :considered_ms, :wake_ms, :run_now_seen, 0, :completed,
     (SELECT coalesce(max(number), 0) FROM runs WHERE schedule_uid = :uid), :last_slot_ms
 );
 

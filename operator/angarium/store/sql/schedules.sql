@@ -1,6 +1,6 @@
 -- name: due
 -- A Schedule that stands after :ahead was decided on by a wrong clock: its wake time means nothing.
-SELECT d.*, s.considered_ms, s.run_now_seen FROM schedules AS s
+SELECT d.*, s.considered_ms, s.run_now_seen, s.runs FROM schedules AS s
 CROSS JOIN declared AS d ON d.kind = 'Schedule' AND d.namespace = s.namespace AND d.name = s.name
 WHERE s.wake_ms <= :now OR (s.wake_ms IS NOT NULL AND s.considered_ms > :ahead)
 ORDER BY s.wake_ms LIMIT :limit;
