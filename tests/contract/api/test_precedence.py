@@ -150,7 +150,7 @@ async def engine(store: Store, clock: WallClock) -> AsyncIterator[tuple[Dispatch
     attempts = Attempts(sender, references, Keys(store, os.urandom), clock)
     settings = DispatchSettings(poll=timedelta(milliseconds=200), heartbeat=timedelta(milliseconds=200))
     dispatcher = Dispatcher("me", store, attempts.perform, Outcomes(store, [], clock), clock, settings)
-    scheduler = Scheduler(store, Decisions(references), dispatcher, dispatcher.bindings, [], clock)
+    scheduler = Scheduler(store, Decisions(references), dispatcher, [], clock)
     loops = [("dispatcher", dispatcher.claim), ("heartbeat", dispatcher.heartbeat), ("scheduler", scheduler.run)]
     running = asyncio.create_task(Supervisor([Loop(name, loop) for name, loop in loops]).run())
     try:
