@@ -73,7 +73,7 @@ COURIER = (
     Mutant(
         "an attempt under way gives its place in the lane to the next one when its message ends",
         "engine/dispatcher.py",
-        "            flight.cut_off()\n            self._leave_lane(leased)\n",
+        "            flight.cut_off()\n            self._leave_lane(flight)\n",
         "            flight.cut_off()\n",
         _RECALLS,
     ),

@@ -104,8 +104,8 @@ CONDITIONS = (
     Mutant(
         "failing members are named first",
         "resources/runs.py",
-        "members = sorted(run.members, key=lambda member: _FAILING_FIRST.index(member.state))[:MAX_MEMBERS]",
-        "members = sorted(run.members[:MAX_MEMBERS], key=lambda member: _FAILING_FIRST.index(member.state))",
+        "members = sorted(run.members, key=lambda member: FAILING_FIRST.index(member.state))[:SHOWN_MEMBERS]",
+        "members = sorted(run.members[:SHOWN_MEMBERS], key=lambda member: FAILING_FIRST.index(member.state))",
         (_STATUSES,),
     ),
     Mutant(
@@ -118,8 +118,8 @@ CONDITIONS = (
     Mutant(
         "a status that stands there is not written again",
         "kube/status.py",
-        "elif _digest(desired.status) not in (known.written, known.standing.digest):",
-        "elif _digest(desired.status) != known.standing.digest:",
+        "if _digest(desired.status) in (known.written, known.standing.digest):",
+        "if _digest(desired.status) == known.standing.digest:",
         (_WRITER,),
     ),
     Mutant(
@@ -142,14 +142,14 @@ REFERENCES = (
     Mutant(
         "a Secret read less than a minute ago is not read again",
         "kube/references.py",
-        "return now - self.at < (FRESH_S if resolved else RECHECK_MISSING_S)",
+        "return now - self.at < (FRESH_S if self.has(key) else RECHECK_MISSING_S)",
         "return now - self.at < RECHECK_MISSING_S",
         (_REFERENCES,),
     ),
     Mutant(
         "a missing Secret is looked for again in 15 s",
         "kube/references.py",
-        "return now - self.at < (FRESH_S if resolved else RECHECK_MISSING_S)",
+        "return now - self.at < (FRESH_S if self.has(key) else RECHECK_MISSING_S)",
         "return now - self.at < FRESH_S",
         (_REFERENCES,),
     ),
@@ -161,31 +161,18 @@ REFERENCES = (
         (_REFERENCES,),
     ),
     Mutant(
-        "a Secret known to be missing serves nobody while the API server is away",
-        "kube/references.py",
-        "if cached is not None and cached.values is not None and self._clock",
-        "if cached is not None and self._clock",
-        (_REFERENCES,),
-    ),
-    Mutant(
-        "an older list does not overwrite what the watch brought",
-        "kube/resync.py",
-        "changed, removed = await self._catalog.replace(kind, scope, fresh, keep=touched)",
-        "changed, removed = await self._catalog.replace(kind, scope, [seen.declared for seen in listed])",
-        (_RECONCILER,),
-    ),
-    Mutant(
         "an object that is being deleted counts as deleted",
         "kube/reconciler.py",
-        "return Seen(declared, Standing.of(manifest), deleted or leaving)",
-        "return Seen(declared, Standing.of(manifest), deleted)",
+        'str(metadata.get("resourceVersion")), deleted or leaving)',
+        'str(metadata.get("resourceVersion")), deleted)',
         (_RECONCILER,),
     ),
     Mutant(
         "what a list refused is no deletion",
         "kube/resync.py",
-        "                    continue\n",
-        "                    listed = []\n",
+        '                    problems.append(f"{kind}s',
+        "                    await self._catalog.retain(kind, namespace, set(), keep=touched)\n"
+        '                    problems.append(f"{kind}s',
         (_RECONCILER,),
     ),
 )

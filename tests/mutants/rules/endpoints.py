@@ -25,8 +25,8 @@ ENDPOINTS = (
     Mutant(
         "a key that was not there before an outage is not called missing in it",
         "kube/references.py",
-        "if cached is not None and cached.has(key) and",
-        "if cached is not None and cached.values is not None and",
+        "return cached if cached and cached.has(key) and",
+        "return cached if cached and cached.values is not None and",
         (_REFERENCES,),
     ),
     Mutant(

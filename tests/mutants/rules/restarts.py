@@ -16,14 +16,14 @@ RESTARTS = (
     Mutant(
         "the Event that an earlier process has left is counted on",
         "kube/events.py",
-        'int(standing.get("count") or 1) + 1',
-        "1",
+        'series.count += int(standing.get("count") or 1)',
+        "series.count += 0",
         (_EVENTS,),
     ),
     Mutant(
         "a new window is a new Event",
         "kube/events.py",
-        "{uid} {reason} {number:.0f}",
+        "{uid} {reason} {(first.timestamp() + phase) // WINDOW_S:.0f}",
         "{uid} {reason}",
         (_EVENTS,),
     ),

@@ -18,7 +18,7 @@ RESYNC = (
     Mutant(
         "a status write of ours settles nothing",
         "kube/status.py",
-        "known.standing, known.written = Standing.of(answer), _digest(desired.status)",
+        "known.standing, known.written, known.contested = Standing.of(answer), _digest(desired.status), False",
         'known.standing, known.written, known.settled = Standing.of(answer), _digest(desired.status), ""',
         (_STATUS,),
     ),

@@ -190,24 +190,17 @@ RUNS = (
         (_SCHEDULES,),
     ),
     Mutant(
-        "Forbid skips a slot while a run is active",
-        "store/runs.py",
-        "if active and self._policy is ConcurrencyPolicy.FORBID:",
-        "if len(active) > 1 and self._policy is ConcurrencyPolicy.FORBID:",
-        (_SCHEDULES,),
-    ),
-    Mutant(
         "Replace ends every active run",
         "store/runs.py",
-        "            for seq in active:",
-        "            for seq in active[1:]:",
+        "[message for seq in active for message",
+        "[message for seq in active[1:] for message",
         (_SCHEDULES,),
     ),
     Mutant(
         "run-now fires whatever concurrencyPolicy says",
         "store/runs.py",
-        "if run.trigger is Trigger.SLOT and self._policy is not ConcurrencyPolicy.ALLOW:",
-        "if self._policy is not ConcurrencyPolicy.ALLOW:",
+        "policy = self._policy if run.trigger is Trigger.SLOT else ConcurrencyPolicy.ALLOW",
+        "policy = self._policy",
         (_SCHEDULES,),
     ),
 )
