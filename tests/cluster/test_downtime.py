@@ -120,7 +120,7 @@ class Cast:
         """One Event tells how many were skipped, or none if none was."""
         if skipped:
             (event,) = self.stage.events("Schedule", self.name(role), "SlotsMissed")
-            assert event["message"].startswith(f"{skipped} slot(s)"), event["message"]
+            assert event["message"].startswith(f"{skipped} slot"), event["message"]
             assert event.get("count", 1) == 1
         else:
             assert self.missed(role) == []

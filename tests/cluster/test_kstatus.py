@@ -120,7 +120,7 @@ def test_a_change_that_was_not_observed_is_in_progress(waiter: Waiter) -> None:
         ("Schedule", {"at": "2001-01-01T00:00:00Z", "destination": {"url": "http://a.test/"}}, "Completed", ""),
         ("Endpoint", {"url": "http://a.test/", "suspend": True}, "Suspended", ""),
         ("Queue", {"suspend": True}, "Suspended", ""),
-        ("Topic", {"selector": {"matchLabels": {"nobody": "has-it"}}}, "Ready", "There is no member now"),
+        ("Topic", {"selector": {"matchLabels": {"nobody": "has-it"}}}, "Ready", "it has no member now"),
     ],
 )
 def test_what_has_nothing_to_do_is_current(waiter: Waiter, kind: str, spec: Object, reason: str, words: str) -> None:

@@ -128,6 +128,7 @@ def test_schedules_of_an_old_back_up_fire_once_and_not_for_each_slot_since(
             "UPDATE schedules SET considered_ms = considered_ms - ?, wake_ms = wake_ms - ?", (hour_ms, hour_ms)
         )
         assert changed.rowcount == 1
+        connection.execute("UPDATE runs SET slot_ms = slot_ms - ?", (hour_ms,))  # a minute may just have begun
         connection.execute("UPDATE declared SET created_ms = created_ms - ?", (hour_ms,))
     connection.close()
     with restored(tmp_path / "copy.db", tmp_path / "fresh") as fresh:

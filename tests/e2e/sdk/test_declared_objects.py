@@ -50,7 +50,7 @@ async def sdk(request: pytest.FixtureRequest, angarium: Angarium) -> AsyncIterat
 
 async def test_python_reads_what_is_declared_and_may_not_change_it(sdk: Sdk) -> None:
     for name, (method, arguments) in WRITES.items():
-        with pytest.raises(QStashError, match=r"status: 409, body: .*kubectl -n default ") as refused:
+        with pytest.raises(QStashError, match=r"status: 409, body: .*declared\.yaml") as refused:
             await sdk(method, **arguments)
         assert ("orders" if "group" in name else "line" if "queue" in name else "morning") in str(refused.value)
     queues = [await sdk("queue.list"), [await sdk("queue.get", "line")]]
@@ -75,7 +75,7 @@ def test_javascript_reads_what_is_declared_and_may_not_change_it(angarium: Angar
     assert set(seen["refused"]) == set(WRITES)
     for name, refusal in seen["refused"].items():
         assert refusal is not None and refusal["status"] == 409, name
-        assert "kubectl -n default " in refusal["message"], name
+        assert str(DECLARED) in refusal["message"], name
     for (queue,) in seen["queues"]:
         assert (queue["name"], queue["parallelism"], queue["paused"], queue["lag"]) == ("line", 3, True, 0)
     for (group,) in seen["groups"]:
