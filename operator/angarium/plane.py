@@ -112,7 +112,7 @@ class DeliveryPlane:
         self._publishing = Publishing(store, self.dispatcher, observers, admission)
         context = Context(
             publishing=self._publishing,
-            messages=Messages(store, self.dispatcher, clock),
+            messages=Messages(store, self.dispatcher, observers, clock),
             dead_letters=DeadLetters(store, self.dispatcher, observers, clock),
             flow_controls=FlowControls(store, self.dispatcher, clock),
             objects=Objects(store, observers, self.alarms, clock, quotas_of(settings)),

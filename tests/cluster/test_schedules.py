@@ -283,6 +283,15 @@ def test_run_now(stage: Stage) -> None:
     assert "nextSlotTime" in stage.status("Schedule", "manual")
 
 
+def test_a_run_that_is_canceled_over_the_api_is_seen_at_once(stage: Stage) -> None:
+    stage.receiver.answer("/canceled", Answer(ending="hang"))
+    stage.apply("Schedule", "canceled", {"every": "1h", "destination": to(stage, "/canceled")})
+    stage.run_now("canceled", "now")
+    (request,) = stage.receiver.wait_for(1, path="/canceled")
+    assert stage.api("DELETE", f"/v2/messages/{request.header('Upstash-Message-Id')}").is_success
+    assert stage.run("canceled", "Canceled")["deliveries"]["canceled"] == 1
+
+
 def test_run_now_while_suspended(stage: Stage) -> None:
     spec = {"every": "1h", "suspend": True, "concurrencyPolicy": "Forbid", "destination": to(stage, "/asleep")}
     stage.apply("Schedule", "asleep", spec)

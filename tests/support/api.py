@@ -256,7 +256,7 @@ async def serving(
     publishing = Publishing(store, dispatch, [watcher])
     context = Context(
         publishing=publishing,
-        messages=Messages(store, dispatch, clock),
+        messages=Messages(store, dispatch, [watcher], clock),
         dead_letters=DeadLetters(store, dispatch, [watcher], clock),
         flow_controls=FlowControls(store, dispatch, clock),
         objects=Objects(store, [watcher], [dispatch], clock, quotas),

@@ -229,6 +229,17 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Canceled:
+    """How many messages were canceled, and the Schedules that some of them were runs of."""
+
+    count: int = 0
+    schedules: frozenset[ObjectRef] = frozenset()
+
+    def __add__(self, other: "Canceled") -> "Canceled":
+        return Canceled(self.count + other.count, self.schedules | other.schedules)
+
+
+@dataclass(frozen=True, slots=True)
 class Response:
     """What a destination answered. Header lines in order; the body may be cut at the configured size."""
 

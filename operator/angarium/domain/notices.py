@@ -81,6 +81,13 @@ class EndpointOrphansFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunsCanceled:
+    """Messages of these Schedules' runs were canceled over the API."""
+
+    schedules: frozenset[ObjectRef]
+
+
+@dataclass(frozen=True, slots=True)
 class CatalogChanged:
     """These objects were declared, changed or removed, or something that they refer to was."""
 
@@ -118,6 +125,7 @@ Notice = (
     | SlotsSkipped
     | ClockReset
     | EndpointOrphansFailed
+    | RunsCanceled
     | CatalogChanged
     | TakenOver
     | PlaceFreed

@@ -13,6 +13,7 @@ from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
 from angarium.domain.messages import (
     Acceptance,
+    Canceled,
     Claim,
     Leased,
     LeaseGrant,
@@ -278,8 +279,8 @@ class MessageStore(Protocol):
         """
         ...
 
-    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> int:
-        """Cancel up to `limit` messages that have not ended, in flight or not; returns how many.
+    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> Canceled:
+        """Cancel up to `limit` messages that have not ended, in flight or not.
 
         Of the filter count: ids (which win), urls, hosts, paths, topics, schedules, queues, flow keys, labels, caller
         ips, and times of acceptance.

@@ -13,6 +13,7 @@ from angarium.domain.notices import (
     Notice,
     PlaceFreed,
     RunFailed,
+    RunsCanceled,
     RunStarted,
     SlotsSkipped,
     TakenOver,
@@ -40,7 +41,7 @@ def touched(notices: Iterable[Notice]) -> set[ObjectRef]:
                 refs.add(queue)
             case SlotsSkipped(schedule) | ClockReset(schedule):
                 refs.add(schedule)
-            case CatalogChanged(changed):
+            case CatalogChanged(changed) | RunsCanceled(changed):
                 refs |= changed
     return refs
 

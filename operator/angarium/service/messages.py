@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from angarium.domain.notices import Observer, RunsCanceled
 from angarium.domain.ports import Alarm, Clock, MessageStore
 from angarium.domain.views import HistoryFilter
 
@@ -16,9 +17,10 @@ AT_ONCE = 500
 class Messages:
     """What publishers may still do to messages that were accepted. `dispatch`: who leases messages."""
 
-    def __init__(self, store: MessageStore, dispatch: Alarm, clock: Clock) -> None:
+    def __init__(self, store: MessageStore, dispatch: Alarm, observers: Sequence[Observer], clock: Clock) -> None:
         self._store = store
         self._dispatch = dispatch
+        self._observers = observers
         self._clock = clock
 
     async def cancel(self, where: HistoryFilter, most: int | None = None) -> int:
@@ -39,10 +41,13 @@ class Messages:
         return canceled
 
     async def _cancel(self, where: HistoryFilter, limit: int) -> int:
-        count = await self._store.cancel(where, limit, self._clock.now())
-        if count:
+        canceled = await self._store.cancel(where, limit, self._clock.now())
+        if canceled.count:
             self._dispatch.wake()  # who waited behind them may go; who holds one of them hears of it from the store
-        return count
+        if canceled.schedules:
+            for observer in self._observers:
+                observer.notice([RunsCanceled(canceled.schedules)])
+        return canceled.count
 
 
 def pieces(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -5,9 +5,10 @@ from datetime import datetime
 from functools import cache
 from string import Template
 
+from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.fanout import url_now
 from angarium.domain.instants import to_ms
-from angarium.domain.messages import LogState, MessageState
+from angarium.domain.messages import Canceled, LogState, MessageState
 from angarium.domain.views import HistoryFilter
 from angarium.store.endings import end
 from angarium.store.history import values_of
@@ -40,9 +41,13 @@ def matching(session: Session, where: HistoryFilter, limit: int) -> list[int]:
     return found
 
 
-def cancel(tx: Transaction, namespace: str, seqs: Sequence[int], now: datetime) -> int:
-    """Cancel those of these messages that have not ended meanwhile. Returns how many there were."""
-    return _cancel(tx, tx.rows(SQL["live"], namespace=namespace, seqs=json_array(seqs)), now)
+def cancel(tx: Transaction, namespace: str, seqs: Sequence[int], now: datetime) -> Canceled:
+    """Cancel those of these messages that have not ended meanwhile."""
+    rows = tx.rows(SQL["live"], namespace=namespace, seqs=json_array(seqs))
+    runs = {row["run"] for row in rows} - {None}
+    schedules = tx.rows(SQL["schedules_of"], json_array(runs)) if runs else ()
+    refs = frozenset(ObjectRef(Kind.SCHEDULE, namespace, row["schedule"]) for row in schedules)
+    return Canceled(_cancel(tx, rows, now), refs)
 
 
 def cancel_run(tx: Transaction, run: int, now: datetime) -> list[str]:

@@ -17,7 +17,17 @@ from angarium.domain.errors import AngariumError, StoreFull, StoreUnusable
 from angarium.domain.figures import StoreFigures
 from angarium.domain.firing import DueSchedules, Fired, Firing
 from angarium.domain.flow_control import FlowChange
-from angarium.domain.messages import Acceptance, Claim, Leased, LeaseGrant, Lost, Outcome, Overrides, Publication
+from angarium.domain.messages import (
+    Acceptance,
+    Canceled,
+    Claim,
+    Leased,
+    LeaseGrant,
+    Lost,
+    Outcome,
+    Overrides,
+    Publication,
+)
 from angarium.domain.ports import Applied, Change, Clock, Limits, Retention, Retried, Version
 from angarium.domain.views import (
     Backlog,
@@ -190,17 +200,17 @@ class SqliteStore:
     async def record(self, outcomes: Sequence[Outcome], now: datetime) -> Sequence[bool]:
         return await self._write(partial(results.record, outcomes=outcomes, now=now, terms=self._terms))
 
-    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> int:
+    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> Canceled:
         """Looks for them with a reader: a narrow filter reads much, and the writer has other things to do."""
-        canceled = 0
-        while canceled < limit:
-            seqs = await self._read(partial(cancellation.matching, where=where, limit=limit - canceled))
-            count = 0
+        canceled = Canceled()
+        while canceled.count < limit:
+            seqs = await self._read(partial(cancellation.matching, where=where, limit=limit - canceled.count))
+            some = Canceled()
             for start in range(0, len(seqs), piece := self._portions["cancel"].rows):
                 operation = partial(cancellation.cancel, namespace=where.namespace, now=now)
-                count += await self._measured("cancel", partial(operation, seqs=seqs[start : start + piece]), piece)
-            canceled += count
-            if count == len(seqs):
+                some += await self._measured("cancel", partial(operation, seqs=seqs[start : start + piece]), piece)
+            canceled += some
+            if some.count == len(seqs):
                 break  # else some of them ended meanwhile, and others may match
         return canceled
 

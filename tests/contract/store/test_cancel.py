@@ -39,7 +39,7 @@ MINUTE = timedelta(minutes=1)
 
 
 async def cancel(store: Store, limit: int = ALL, **where: Any) -> int:
-    return await store.cancel(HistoryFilter(NS, **where), limit, START + SECOND)
+    return (await store.cancel(HistoryFilter(NS, **where), limit, START + SECOND)).count
 
 
 async def state(store: Store, message_id: str) -> MessageState:

@@ -46,7 +46,7 @@ async def running(store: Store) -> AsyncIterator[Engine]:
     supervisor = Supervisor([Loop("dispatcher", dispatcher.claim), Loop("heartbeat", dispatcher.heartbeat)])
     task = asyncio.create_task(supervisor.run())
     try:
-        yield Engine(dispatcher, keys, Messages(store, dispatcher, clock))
+        yield Engine(dispatcher, keys, Messages(store, dispatcher, [], clock))
     finally:
         await dispatcher.drain(timedelta(seconds=5))
         task.cancel()

@@ -25,7 +25,7 @@ CALM = replace(QUICK, heartbeat=timedelta(minutes=5), poll=timedelta(minutes=5))
 
 
 async def cancel(store: Store, ids: Sequence[str] = ()) -> int:
-    return await store.cancel(HistoryFilter("shop", message_ids=tuple(ids)), 1000, datetime.now(UTC))
+    return (await store.cancel(HistoryFilter("shop", message_ids=tuple(ids)), 1000, datetime.now(UTC))).count
 
 
 async def handed_over(store: Store, dispatcher: Dispatcher, count: int, **given: object) -> list[str]:

@@ -17,6 +17,7 @@ from angarium.domain.notices import (
     Notice,
     PlaceFreed,
     RunFailed,
+    RunsCanceled,
     RunStarted,
     SlotsSkipped,
     TakenOver,
@@ -65,6 +66,7 @@ def attempt(response: Response | None = None, error: str = "") -> Attempt:
         (queued(ended(Result.DELIVERED)), {SCHEDULE, ENDPOINT, QUEUE}),
         (RunStarted(RUN, ("msg_1",), 0.1, "line"), {SCHEDULE, QUEUE}),
         (PlaceFreed(QUEUE, "msg_1"), {QUEUE}),
+        (RunsCanceled(frozenset({SCHEDULE})), {SCHEDULE}),
     ],
 )
 def test_the_objects_whose_status_may_have_changed(notice: Notice, refs: set[ObjectRef]) -> None:

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import pytest
-from tests.support.fakes import Bell, FakeClock
+from tests.support.fakes import Bell, FakeClock, Recorder
 
+from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import StoreError
+from angarium.domain.messages import Canceled
+from angarium.domain.notices import RunsCanceled
 from angarium.domain.views import HistoryFilter
 from angarium.service.messages import AT_ONCE, Messages, pieces
 
@@ -18,19 +21,20 @@ class FakeStore:
 
     matching: int = 0
     failing_after: int | None = None
+    schedules: frozenset[ObjectRef] = frozenset()
     calls: list[tuple[Sequence[str], int]] = field(default_factory=list)
 
-    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> int:
+    async def cancel(self, where: HistoryFilter, limit: int, now: datetime) -> Canceled:
         if len(self.calls) == self.failing_after:
             raise StoreError("the disk is gone")
         self.calls.append((where.message_ids, limit))
         count = min(limit, len(where.message_ids) or self.matching)
         self.matching -= count
-        return count
+        return Canceled(count, self.schedules if count else frozenset())
 
 
-def messages(store: FakeStore, bell: Bell | None = None) -> Messages:
-    return Messages(store, bell or Bell(), FakeClock())  # type: ignore[arg-type]
+def messages(store: FakeStore, bell: Bell | None = None, *observers: Recorder) -> Messages:
+    return Messages(store, bell or Bell(), observers, FakeClock())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("matching", [0, 1, AT_ONCE - 1, AT_ONCE, AT_ONCE + 1, 3 * AT_ONCE])
@@ -64,3 +68,12 @@ async def test_who_leases_messages_is_woken_also_if_the_store_fails_later() -> N
     idle = Bell()
     await messages(FakeStore(0), idle).cancel(HistoryFilter("shop"))
     assert idle.rung == 0
+
+
+async def test_who_shows_runs_is_told_of_those_that_were_canceled() -> None:
+    nightly = frozenset({ObjectRef(Kind.SCHEDULE, "shop", "nightly")})
+    told, untold = Recorder(), Recorder()
+    await messages(FakeStore(3, schedules=nightly), None, told).cancel(HistoryFilter("shop"))
+    await messages(FakeStore(3), None, untold).cancel(HistoryFilter("shop"))
+    assert told.notices == [RunsCanceled(nightly)]
+    assert untold.notices == []

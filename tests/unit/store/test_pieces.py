@@ -105,7 +105,7 @@ async def test_what_is_canceled_goes_piece_by_piece(store: SqliteStore, monkeypa
     in_pieces_of(monkeypatch, 10)
     await accepted(store, *(publication() for _ in range(35)))
     executed = statements(store)
-    assert await store.cancel(HistoryFilter(NS), 100, START) == 35
+    assert (await store.cancel(HistoryFilter(NS), 100, START)).count == 35
     assert sum(sql == "BEGIN IMMEDIATE" for sql in executed) == 4
     assert (await store.backlog()).waiting == 0
 

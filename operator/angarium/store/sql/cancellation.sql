@@ -54,6 +54,9 @@ FROM json_each(:seqs) AS given
 CROSS JOIN messages AS m ON m.seq = given.value
 WHERE m.namespace = :namespace AND m.finished_ms IS NULL;
 
+-- name: schedules_of
+SELECT DISTINCT schedule FROM runs WHERE seq IN (SELECT value FROM json_each(?));
+
 -- name: live_by_id
 SELECT m.seq, m.id, m.namespace, m.run, m.lane, m.queue, m.queued, m.flow, m.endpoint, m.state, m.source,
     m.retried, m.url
