@@ -33,7 +33,7 @@ lint: $(VENV)/.test
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
 check: lint  ## The quick tier: style, types, import rules, unit and contract tests (a minute)
-	@$(BIN)/pytest -q -n auto --dist loadfile $(QUICK)
+	@$(BIN)/pytest -q -n auto --dist loadfile -m "not thorough" $(QUICK)
 
 controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py

@@ -299,6 +299,7 @@ async def test_a_list_that_is_refused_removes_nothing_of_its_kind(
     assert "forbidden" in problem
 
 
+@pytest.mark.looptime
 @pytest.mark.parametrize("status", [0, 429, 503])
 async def test_a_list_that_breaks_off_ends_the_resync_and_removes_nothing(
     reconciler: Reconciler, catalog: FakeCatalog, status: int
