@@ -114,9 +114,9 @@ class Dispatcher:
         """See the port. A message that is held already, because its lease had run out, goes on under the new one."""
         self._room.give_back(grant.room, grant.room_bytes)
         for one in leased:
-            held = self._flights.get(one.message.id)
             if one.message.id in self._recalls:
                 continue
+            held = self._flights.get(one.message.id)
             if held is None:
                 self._take(one)
             else:
