@@ -302,6 +302,7 @@ async def test_a_write_of_ours_settles_nothing() -> None:
         assert writer.settled(REF) == "3"
 
 
+@pytest.mark.looptime
 async def test_two_writers_of_one_object_come_to_rest_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
     """Each wants other conditions, and puts back what the other wrote: ever less often, up to once in five minutes."""
     clusters = [Cluster(), Cluster()]
