@@ -24,8 +24,9 @@ from tests.support.waiting import until
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SenderLost, SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest, Sender, TlsMaterial
+from angarium.domain.ports import Sender
 from angarium.domain.reasons import FailureReason
+from angarium.domain.requests import OutgoingRequest, TlsMaterial
 from angarium.engine.courier import Courier, carried
 from angarium.engine.courier_sender import CourierSender
 from angarium.engine.frames import Frames, Order, Report, Terms, frame

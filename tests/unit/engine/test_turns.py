@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import groupby
 
 from angarium.domain.destinations import authority_of
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.frames import Order
 from angarium.engine.turns import OpenConnections, Turns
 
