@@ -99,22 +99,22 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
         homes = Homes()
         plane = DeliveryPlane(base, references, policy, home=homes.told)
         async with plane.begun():
-            await run_files(settings, paths, base, plane, (references, homes), ephemeral=ephemeral)
+            tokens = None if ephemeral else settings.database.parent / "tokens"
+            await run_files(paths, base, plane, references, homes, tokens)
     return 0
 
 
 async def run_files(
-    settings: Settings,
     paths: Sequence[Path],
     base: Foundation,
     plane: DeliveryPlane,
-    told: "tuple[FileReferences, Homes]",
-    *,
-    ephemeral: bool,
+    references: "FileReferences",
+    homes: "Homes",
+    token_folder: Path | None,
 ) -> None:
     """What dev mode has in the place of an operator: manifests, predefined users, a console.
 
-    `told` is filled from the files.
+    `references` and `homes` are filled from the files. Without a `token_folder` no token is written to a file.
     """
     # What judges manifests is an extra that the cluster does not need. It takes long, so the courier begins before.
     from angarium.files.console import Console
@@ -123,7 +123,7 @@ async def run_files(
     from angarium.files.users import DEFAULT_USER, ensure_users
     from angarium.files.wording import Addresses, sample_destination, start_text
 
-    references, homes = told
+    settings = base.settings
     await ensure_users(base.store)
     catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
     with closing(Console(sys.stdout)) as console:
@@ -147,8 +147,7 @@ async def run_files(
             declared = [one for kind in Kind for one in await base.store.catalog(kind)]
             console.say(start_text(addresses, DEFAULT_USER.token, DEFAULT_USER.keys, sample_destination(declared)))
             base.audience.add(console)
-            folder = None if ephemeral else settings.database.parent / "tokens"
-            tokens = TokenFiles(folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
+            tokens = TokenFiles(token_folder, store=base.store, keys=base.keys, url=addresses.api, announce=console.say)
             await plane.run(stop_signal(), files.run, tokens.run)
 
 

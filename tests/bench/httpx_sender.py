@@ -7,7 +7,7 @@ from httpx_aiohttp import AiohttpTransport
 
 from angarium.domain.errors import SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.clock import SystemClock
 from angarium.engine.signature import signature_line
 

@@ -11,8 +11,8 @@ from tests.support.angarium import run
 from tests.support.cluster import Object
 from tests.support.controlplane import ControlPlane
 from tests.support.crd_cases import CASES
+from tests.support.refusals import agree, of_api_server, of_program
 from tests.support.variations import Variation, double, full_manifests, single
-from tests.support.verdicts import agree, of_api_server, of_program
 
 SEED = 6
 HEAD = "apiVersion: angarium.dev/v1alpha1\nkind: "

@@ -6,7 +6,7 @@ from tests.support.api import Api
 from tests.support.fakes import FakeReferences, FakeSender
 
 from angarium.domain.messages import LeaseGrant, Response, Result
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.attempt import Attempts
 from angarium.service.keys import Keys
 

@@ -11,7 +11,8 @@ from angarium.domain.declarations import DeliveryOptions, Endpoint, Header, KeyR
 from angarium.domain.errors import AngariumError, ReferenceMissing, ReferenceUnavailable
 from angarium.domain.messages import Leased, LeaseGrant, Message, Outcome, Response
 from angarium.domain.notices import Notice
-from angarium.domain.ports import Clock, OutgoingRequest
+from angarium.domain.ports import Clock
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.clock import SystemClock
 from angarium.engine.signature import signature_line
 

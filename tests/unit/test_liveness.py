@@ -23,7 +23,8 @@ from angarium.app import health
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.messages import Response
-from angarium.domain.ports import Limits, OutgoingRequest, Retention, Sender
+from angarium.domain.ports import Limits, Retention, Sender
+from angarium.domain.requests import OutgoingRequest
 from angarium.files.references import FileReferences
 from angarium.kube import preflight
 from angarium.kube.operator import Operator

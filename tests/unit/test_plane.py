@@ -12,7 +12,8 @@ from tests.support.waiting import until
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import StoreFull
 from angarium.domain.messages import Leased, Response
-from angarium.domain.ports import Limits, OutgoingRequest, Retention
+from angarium.domain.ports import Limits, Retention
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.clock import SystemClock
 from angarium.files.references import FileReferences
 from angarium.plane import Audience, DeliveryPlane, Foundation

@@ -1,7 +1,7 @@
 """What the delivery plane needs from the world: store, clock, wire, Secrets. Implemented elsewhere, wired by app."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple, Protocol
 
@@ -24,6 +24,7 @@ from angarium.domain.messages import (
     Publication,
     Response,
 )
+from angarium.domain.requests import OutgoingRequest
 from angarium.domain.views import (
     Backlog,
     DeadLetter,
@@ -45,35 +46,6 @@ class Clock(Protocol):
     def now(self) -> datetime: ...
 
     def monotonic(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class TlsMaterial:
-    """TLS settings of one request, in PEM. `server_name` replaces the URL's host for SNI and verification."""
-
-    ca: bytes | None = None
-    client_certificate: bytes | None = None
-    client_key: bytes | None = None
-    server_name: str | None = None
-
-    def __repr__(self) -> str:
-        return f"TlsMaterial(server_name={self.server_name!r})"
-
-
-@dataclass(frozen=True, slots=True)
-class OutgoingRequest:
-    """One attempt on the wire. The URL goes out byte for byte; header lines in order.
-
-    With a signing key, the sender adds the signature (contract 17) at the instant at which it sends.
-    """
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    timeout: timedelta
-    tls: TlsMaterial | None = None
-    signing_key: str | None = field(default=None, repr=False)
 
 
 class Sender(Protocol):

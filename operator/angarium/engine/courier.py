@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import cast
 
+from angarium.domain.destinations import authority_of
 from angarium.domain.errors import SendError
 from angarium.domain.ports import Sender
 from angarium.service.admission import CALM_S, TICK_S
@@ -22,7 +23,7 @@ from angarium.service.admission import CALM_S, TICK_S
 from .frames import Frames, Order, Report, Terms, frame
 from .loops import run, settle_memory
 from .sender import KEEP_ALIVE, AiohttpSender
-from .turns import OpenConnections, Turns, destination_of
+from .turns import OpenConnections, Turns
 
 BEGUN_AT_ONCE = 4
 """Orders that need a new connection and are begun in one turn of the loop: about a millisecond's worth."""
@@ -61,7 +62,7 @@ class Courier(asyncio.Protocol):
             for order in orders:
                 if isinstance(order, int):
                     self._drop(order)
-                elif self._open.take(destination_of(order)):
+                elif self._open.take(authority_of(order.url)):
                     self._begin(order)
                 else:
                     self._turns.add(order)
@@ -78,7 +79,7 @@ class Courier(asyncio.Protocol):
             order = self._turns.take()
             if order is None:
                 return
-            self._open.take(destination_of(order))
+            self._open.take(authority_of(order.url))
             self._begin(order)
         self._beginning = True
         self._loop.call_soon(self._begin_some)
@@ -102,7 +103,7 @@ class Courier(asyncio.Protocol):
             await asyncio.wait(self._leaving, timeout=LEAVING_S)
         report = await carried(self._sender, order)
         if report.status:
-            self._open.put(destination_of(order))
+            self._open.put(authority_of(order.url))
         self._under_way.pop(order.number, None)
         self._report(report)
 

@@ -13,7 +13,7 @@ from typing import cast
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SenderLost, SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.requests import OutgoingRequest
 
 from .frames import Frames, Order, Report, Terms, frame
 from .supervisor import Pulse

@@ -36,7 +36,7 @@ class Decisions:
     def __init__(self, references: References, entropy: Callable[[int], bytes] = os.urandom) -> None:
         self._references = references
         self._entropy = entropy
-        self._turns = asyncio.Semaphore(READS_AT_ONCE)
+        self._reads = asyncio.Semaphore(READS_AT_ONCE)
 
     async def decide(self, due: DueSchedule, now: datetime, alive_since: datetime) -> Decision:
         """What this Schedule does now. Slots that were due before `alive_since` were missed.
@@ -82,7 +82,7 @@ class Decisions:
         body = schedule.body
         if schedule.body_from is not None:
             try:
-                async with self._turns:
+                async with self._reads:
                     body = await self._references.config_map(namespace, schedule.body_from, anew=True)
             except ReferenceMissing as missing:
                 return None, (RunReason.REF_NOT_FOUND, str(missing))

@@ -114,9 +114,9 @@ class Dispatcher:
         """See the port. A message that is held already, because its lease had run out, goes on under the new one."""
         self._room.give_back(grant.room, grant.room_bytes)
         for one in leased:
-            held = self._flights.get(one.message.id)
             if one.message.id in self._recalls:
                 continue
+            held = self._flights.get(one.message.id)
             if held is None:
                 self._take(one)
             else:
@@ -198,7 +198,7 @@ class Dispatcher:
 
     def _start(self, flight: Flight) -> None:
         if not self._draining:
-            flight.attempt = asyncio.get_running_loop().create_task(self._carry_out(flight))
+            flight.attempt = self._loop.create_task(self._carry_out(flight))
 
     async def _carry_out(self, flight: Flight) -> None:
         recorded = leased = flight.leased
@@ -273,7 +273,7 @@ class Dispatcher:
             return
         wait = outcome.next_at - self._clock.now()
         if wait < self._settings.poll:
-            asyncio.get_running_loop().call_later(max(0.0, wait.total_seconds()), self.wake)
+            self._loop.call_later(max(0.0, wait.total_seconds()), self.wake)
 
     async def _claim(self) -> timedelta:
         """Lease what is due. Returns how long there will be nothing more, as far as is known."""

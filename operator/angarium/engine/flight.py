@@ -77,6 +77,10 @@ class Host:
         self._turns: OrderedDict[str, OrderedDict[Branch, None]] | None = None
 
     @property
+    def is_full(self) -> bool:
+        return self.running >= self.cap
+
+    @property
     def awaited(self) -> bool:
         """Whether any message waits to be sent there."""
         return bool(self._turns)
@@ -97,11 +101,13 @@ class Host:
 
     def next(self, may_run: Callable[["Branch"], bool]) -> "Branch | None":
         """Of the branches that may run, the one whose turn it is: turns go to tenants first, then to lanes."""
-        for namespace, branches in self._turns.items() if self._turns else ():
+        if self._turns is None or self.is_full:
+            return None  # Of thousands that wait here, none has to be asked.
+        for namespace, branches in self._turns.items():
             for branch in branches:
                 if may_run(branch):
                     branches.move_to_end(branch)
-                    self._turns.move_to_end(namespace)  # type: ignore[union-attr]
+                    self._turns.move_to_end(namespace)
                     return branch
         return None
 

@@ -14,8 +14,8 @@ import msgspec
 
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest, TlsMaterial
 from angarium.domain.reasons import FailureReason
+from angarium.domain.requests import OutgoingRequest, TlsMaterial
 
 T = TypeVar("T")
 _LENGTH = 8

@@ -136,7 +136,7 @@ class Lanes:
 
     def _may_run(self, branch: Branch) -> bool:
         host = branch.host
-        if branch.lane.running >= self._cap or host.running >= host.cap:
+        if branch.lane.running >= self._cap or host.is_full:
             return False
         portion = portion_of(host.cap, host.running)
         return portion is None or branch.running < portion + branch.lane.pace(self._clock.monotonic())

@@ -23,8 +23,9 @@ from angarium.domain.addresses import AddressPolicy, literal_host
 from angarium.domain.destinations import check_url
 from angarium.domain.errors import InvalidInput, SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import Clock, OutgoingRequest, TlsMaterial
+from angarium.domain.ports import Clock
 from angarium.domain.reasons import FailureReason
+from angarium.domain.requests import OutgoingRequest, TlsMaterial
 
 from .clock import SystemClock
 from .failures import FOREIGN, translated

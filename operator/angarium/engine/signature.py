@@ -5,7 +5,8 @@ import os
 from angarium.domain.entropy import Entropy
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
-from angarium.domain.ports import Clock, OutgoingRequest
+from angarium.domain.ports import Clock
+from angarium.domain.requests import OutgoingRequest
 from angarium.domain.signing import sign
 
 _entropy = Entropy(os.urandom)

@@ -14,8 +14,9 @@ from angarium.domain.errors import SendError
 from angarium.domain.fanout import url_now
 from angarium.domain.headers import canonical, is_forwardable, valid_name, valid_value
 from angarium.domain.messages import MAX_TIMEOUT, Leased, Message
-from angarium.domain.ports import OutgoingRequest, References, TlsMaterial
+from angarium.domain.ports import References
 from angarium.domain.reasons import FailureReason
+from angarium.domain.requests import OutgoingRequest, TlsMaterial
 
 _USER_AGENT = ("User-Agent", "Upstash-QStash")
 

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from pathlib import Path
 
 from angarium.domain.errors import SendError
-from angarium.domain.ports import TlsMaterial
 from angarium.domain.reasons import FailureReason
+from angarium.domain.requests import TlsMaterial
 
 _MEMORY_BACKED = Path("/dev/shm")
 

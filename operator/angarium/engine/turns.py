@@ -8,19 +8,16 @@ import time
 from collections import deque
 from collections.abc import Callable
 
+from angarium.domain.destinations import authority_of
+
 from .frames import Order
 
 
-def destination_of(order: Order) -> str:
-    """Host and port, as they are spelled: what shares connections."""
-    return order.url.partition("://")[2].partition("/")[0]
-
-
 class Turns:
-    """Orders that have not begun. One of each destination in turn.
+    """Orders that have not begun. One of each host in turn.
 
-    A destination for which nothing waited goes ahead of those that have had a turn, though they get every second one:
-    so what comes alone is begun at once, however many destinations have long lines.
+    A host for which nothing waited goes ahead of those that have had a turn, though they get every second one:
+    so what comes alone is begun at once, however many hosts have long lines.
     """
 
     def __init__(self) -> None:
@@ -32,11 +29,11 @@ class Turns:
 
     def add(self, order: Order) -> None:
         self._orders[order.number] = order
-        destination = destination_of(order)
-        line = self._lines.get(destination)
+        host = authority_of(order.url)
+        line = self._lines.get(host)
         if line is None:
-            self._lines[destination] = deque((order.number,))
-            self._new.append(destination)
+            self._lines[host] = deque((order.number,))
+            self._new.append(host)
         else:
             line.append(order.number)
 
@@ -47,21 +44,21 @@ class Turns:
     def take(self) -> Order | None:
         while self._lines:
             self._was_new = bool(self._new) and not (self._was_new and self._others)
-            destination = (self._new if self._was_new else self._others).popleft()
-            line = self._lines[destination]
+            host = (self._new if self._was_new else self._others).popleft()
+            line = self._lines[host]
             order = self._orders.pop(line.popleft(), None)
             if line:
-                self._others.append(destination)
+                self._others.append(host)
             else:
-                del self._lines[destination]
+                del self._lines[host]
             if order is not None:
                 return order
         return None
 
 
 class OpenConnections:
-    """How many connections that nobody uses each destination should have: one for each order that it has answered, for
-    `kept_s` seconds. Not exact: a destination may have closed its end."""
+    """How many connections that nobody uses each host should have: one for each order that it has answered, for
+    `kept_s` seconds. Not exact: a host may have closed its end."""
 
     def __init__(self, kept_s: float, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._kept_s = kept_s
@@ -69,22 +66,22 @@ class OpenConnections:
         self._since: dict[str, list[float]] = {}
 
     def __len__(self) -> int:
-        """Destinations that are remembered."""
+        """Hosts that are remembered."""
         return len(self._since)
 
-    def put(self, destination: str) -> None:
-        self._since.setdefault(destination, []).append(self._monotonic())
+    def put(self, host: str) -> None:
+        self._since.setdefault(host, []).append(self._monotonic())
 
-    def take(self, destination: str) -> bool:
+    def take(self, host: str) -> bool:
         """Use one, if there is one."""
-        since = self._since.get(destination)
+        since = self._since.get(host)
         if not since:
             return False
         if self._monotonic() - since.pop() < self._kept_s:
             return True
-        del self._since[destination]  # those before it are older still
+        del self._since[host]  # those before it are older still
         return False
 
     def forget_old(self) -> None:
         before = self._monotonic() - self._kept_s
-        self._since = {destination: since for destination, since in self._since.items() if since and since[-1] > before}
+        self._since = {host: since for host, since in self._since.items() if since and since[-1] > before}

@@ -7,7 +7,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from angarium.files.documents import OUR_KINDS, Document, Finding, content_of, expanded, files_of, nodes_of
+from angarium.files.documents import (
+    NO_MANIFEST,
+    OUR_KINDS,
+    Document,
+    Finding,
+    content_of,
+    expanded,
+    files_of,
+    nodes_of,
+)
 from angarium.files.parsing import ParseError
 from angarium.resources.manifest import GROUP
 
@@ -65,7 +74,7 @@ def check(paths: Sequence[Path], standard_input: Callable[[], bytes], rules: Rul
 def _ours(file: Path, content: bytes) -> Iterator[Document]:
     for node in nodes_of(file, content):
         if isinstance(node.value, (str, int, float)):
-            raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
+            raise ParseError(node.line, NO_MANIFEST)
         yield from filter(_is_ours, expanded(file, node))
 
 

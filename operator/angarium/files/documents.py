@@ -17,6 +17,7 @@ MAX_FILE_BYTES = 4 * 2**20
 SUFFIXES = (".yaml", ".yml", ".json")
 OUR_KINDS = tuple(Kind)
 SOURCE_KINDS = ("Secret", "ConfigMap")
+NO_MANIFEST = "is no manifest: apiVersion, kind, metadata and spec are missing"
 
 Manifest = dict[str, Any]
 Stamp = tuple[int, int, int]
@@ -170,7 +171,7 @@ def _empty(paths: Sequence[Path]) -> list[Finding]:
 def _manifests(file: Path) -> Iterator[Document]:
     for node in nodes_of(file, content_of(file)):
         if node.value is not None and not isinstance(node.value, dict):
-            raise ParseError(node.line, "is no manifest: apiVersion, kind, metadata and spec are missing")
+            raise ParseError(node.line, NO_MANIFEST)
         yield from expanded(file, node)
 
 

@@ -34,9 +34,7 @@ def take_inventory(paths: Sequence[Path], validator: Validator) -> Inventory:
     for document in reading.documents:
         name = name_of(document)
         if name is not None and name in first:
-            other = first[name]
-            text = f"{title(name)} stands in {other.file}:{other.line} already; remove one"
-            inventory.findings.append(document.finding("metadata.name", text))
+            inventory.findings.append(repetition(name, first[name], document))
         elif document.kind in OUR_KINDS:
             _add_object(inventory, document, name, validator)
         else:
@@ -49,6 +47,12 @@ def take_inventory(paths: Sequence[Path], validator: Validator) -> Inventory:
 def title(name: ObjectRef | Source) -> str:
     """As a person names it: `Secret default/billing-auth`."""
     return str(name) if isinstance(name, ObjectRef) else f"{name[0]} {name[1]}/{name[2]}"
+
+
+def repetition(name: ObjectRef | Source, first: Document, document: Document) -> Finding:
+    """That a document declares what another one has declared before."""
+    text = f"{title(name)} stands in {first.file}:{first.line} already; remove one"
+    return document.finding("metadata.name", text)
 
 
 def name_of(document: Document) -> ObjectRef | Source | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from angarium.domain.declarations import ObjectRef, Rejection
 from angarium.files.declarations import declare, refusal
 from angarium.files.documents import OUR_KINDS, Document, Finding
-from angarium.files.inventory import name_of, title
+from angarium.files.inventory import name_of, repetition
 from angarium.files.references import Source
 from angarium.files.validation import Validator
 from angarium.resources.manifest import API_VERSION
@@ -44,8 +44,7 @@ def repeated(documents: Sequence[Document], *, folders_apart: bool) -> Iterator[
             continue
         other = first.setdefault((document.file.parent if folders_apart else None, name), document)
         if other is not document:
-            text = f"{title(name)} stands in {other.file}:{other.line} already; remove one"
-            yield document.finding("metadata.name", text)
+            yield repetition(name, other, document)
 
 
 def _not_accepted(document: Document) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ PER_S = 10
 CONFLICT = 409
 MOST_WAITING = 1000
 MESSAGE_LENGTH = 1024
+NAME_LENGTH = 200
+"""Of the name of the object in that of its Event, which may have 253 characters in all."""
 COMPONENT = "angarium"
 
 
@@ -65,7 +67,8 @@ class _Series:
     def begin(self, uid: str) -> None:
         """For an object that has no Event yet: also one that was deleted and made again within the window."""
         self.count, self.written, self.first = self.count - self.written, 0, self.since
-        self.uid, self.name = uid, f"{self.told.ref.name[:200]}.{_mark(uid, self.told.reason, self.first)}"
+        stem = self.told.ref.name[:NAME_LENGTH].rstrip("-.")
+        self.uid, self.name = uid, f"{stem}.{_mark(uid, self.told.reason, self.first)}"
 
 
 class Events:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from angarium.domain.declarations import Kind, ObjectRef
+from angarium.domain.destinations import without_secrets
 from angarium.domain.messages import Outcome, Result
 from angarium.domain.notices import (
     Accepted,
@@ -115,4 +116,4 @@ def _failure(outcome: Outcome) -> str:
         return f"message {message_id} was given up; {kept}"
     got = f"HTTP {attempt.response.status}" if attempt.response else attempt.error
     tries = "1 attempt, which got" if attempt.number == 1 else f"{attempt.number} attempts, the last of which got"
-    return f"message {message_id} to {attempt.url} was given up after {tries} {got}; {kept}"
+    return f"message {message_id} to {without_secrets(attempt.url)} was given up after {tries} {got}; {kept}"

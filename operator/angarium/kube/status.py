@@ -1,10 +1,7 @@
 """Writes `.status`, and nothing else of an object. Never slows delivery, never floods etcd.
 
-Two lanes: changed conditions go out at once, at most 100/s; everything else, Reachable included (any attempt may flip
-it), at most 20/s in all and once per object in 10 s, failures first, half a second late so that a quick delivery is one
-write. What stands there already is not written. What somebody else wrote is put back as progress is, and then less and
-less often, up to once in 5 minutes: two programs for the same objects must not become a flood. An object is only ever
-asked "what should your status be now?", so a lost notice costs nothing that the next resync does not repair.
+An object is only ever asked "what should your status be now?", so a lost notice costs nothing that the next resync does
+not repair. What stands there already is not written.
 """
 
 import asyncio
@@ -93,7 +90,13 @@ Compute = Callable[[Mapping[ObjectRef, list[Status]]], Any]
 
 
 class StatusWriter:
-    """Belongs to the operator's loop, but `touch` may be called from anywhere."""
+    """Belongs to the operator's loop, but `touch` may be called from anywhere.
+
+    Two paces: changed conditions go out at once, at most 100/s; everything else, Reachable included (any attempt may
+    flip it), at most 20/s in all and once per object in 10 s, failures first, half a second late so that a quick
+    delivery is one write. What somebody else wrote is put back as progress is, and then less and less often, down to
+    once in 5 minutes: two programs for the same objects must not become a flood.
+    """
 
     def __init__(self, client: KubeClient, compute: Compute, clock: Clock, loop: asyncio.AbstractEventLoop) -> None:
         self._client = client

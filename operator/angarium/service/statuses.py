@@ -1,9 +1,7 @@
 """What the status of declared objects should be: gathers what the store and the Secrets say, a few reads for many.
 
-Problems are named by what is missing, objects by kind and name before keys in the order of the spec: EndpointNotFound,
-QueueNotFound, QueueNotAccepted, TopicNotFound, TopicNotAccepted, SecretNotFound and ConfigMapNotFound (the latter two
-also for a missing key, and as the reader of references says); ReferenceForbidden and ReferenceUnavailable if it cannot
-be told whether it is. What was made over the API has no status.
+Problems are named by what is missing, objects by kind and name before keys in the order of the spec. What was made over
+the API has no status.
 """
 
 import asyncio
@@ -31,7 +29,7 @@ from angarium.resources.manifest import View
 
 READS_AT_ONCE = 8
 
-UNREADABLE = "is the API server away, or may the operator not read it? It is tried again every 15 s"
+UNREADABLE = "the API server is away or fails; it is tried again every 15 s"
 
 StoreView = EndpointView | TopicView | ScheduleView | QueueView
 """What the store knows of an object's progress."""

@@ -106,10 +106,10 @@ COURIER = (
         _COURIER,
     ),
     Mutant(
-        "destinations take turns at the courier",
+        "hosts take turns at the courier",
         "engine/turns.py",
-        "self._others.append(destination)",
-        "self._others.appendleft(destination)",
+        "self._others.append(host)",
+        "self._others.appendleft(host)",
         ("unit/engine/test_turns.py",),
     ),
 )

@@ -15,9 +15,9 @@ HOSTILE = (
     ),
     Mutant(
         "a host has a cap over all lanes that lead to it",
-        "engine/lanes.py",
-        "if branch.lane.running >= self._cap or host.running >= host.cap:",
-        "if branch.lane.running >= self._cap:",
+        "engine/flight.py",
+        "return self.running >= self.cap",
+        "return False",
         ("unit/engine/test_hosts.py",),
     ),
     Mutant(

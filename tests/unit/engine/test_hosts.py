@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from tests.support.fakes import FakeClock, endpoint, leased
 
 from angarium.domain.declarations import Endpoint
-from angarium.engine.flight import Flight
+from angarium.engine.flight import Branch, Flight, Host, Lane
 from angarium.engine.lanes import Lanes
 from angarium.engine.room import Room
 
@@ -55,6 +55,17 @@ def test_a_host_at_its_cap_touches_no_other() -> None:
     lanes = lanes_of(1)
     assert entered(lanes, at("a"), at("b"), at("c")) == [True, False, False]
     assert lanes.enter(at("d", endpoint(ELSEWHERE)))
+
+
+def test_at_a_full_host_none_of_those_that_wait_is_asked() -> None:
+    host = Host("host.test:443", cap=1)
+    running, waiting = (Branch(Lane("shop"), host) for _ in range(2))
+    running.begin()
+    waiting.wait(at("a"))
+    asked: list[Branch] = []
+    assert host.next(lambda branch: not asked.append(branch)) is None and not asked
+    running.end()
+    assert host.next(lambda branch: not asked.append(branch)) is waiting and asked == [waiting]
 
 
 def test_lanes_of_a_host_take_turns() -> None:

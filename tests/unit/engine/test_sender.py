@@ -12,7 +12,7 @@ from tests.support.receiver import Answer, Received, Receiver
 
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SendError
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.sender import AiohttpSender
 
 LOOPBACK = AddressPolicy(allow=(ip_network("127.0.0.1/32"),))

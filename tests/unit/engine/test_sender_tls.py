@@ -16,7 +16,7 @@ from tests.support.receiver import Receiver
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.errors import SendError
 from angarium.domain.messages import Response
-from angarium.domain.ports import OutgoingRequest, TlsMaterial
+from angarium.domain.requests import OutgoingRequest, TlsMaterial
 from angarium.engine.sender import AiohttpSender
 from angarium.engine.tls import TlsContexts
 

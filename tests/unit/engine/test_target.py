@@ -13,7 +13,7 @@ from tests.support.fakes import KEYS, START, FakeClock, FakeKeys, FakeReferences
 from angarium.domain.declarations import Header, KeyRef, Kind, ObjectRef, Tls
 from angarium.domain.errors import ReferenceMissing, ReferenceUnavailable, SendError
 from angarium.domain.messages import Leased, Run
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.target import request_of
 
 SECRET = KeyRef("billing-auth", "header")

@@ -3,9 +3,10 @@
 from datetime import timedelta
 from itertools import groupby
 
-from angarium.domain.ports import OutgoingRequest
+from angarium.domain.destinations import authority_of
+from angarium.domain.requests import OutgoingRequest
 from angarium.engine.frames import Order
-from angarium.engine.turns import OpenConnections, Turns, destination_of
+from angarium.engine.turns import OpenConnections, Turns
 
 
 def order(number: int, destination: str) -> Order:
@@ -23,12 +24,12 @@ def waiting(*lines: tuple[str, int]) -> Turns:
 
 
 def rest(turns: Turns) -> list[str]:
-    return [destination_of(one) for one in iter(turns.take, None)]
+    return [authority_of(one.url).removesuffix(":80") for one in iter(turns.take, None)]
 
 
-def test_a_destination_is_a_host_with_its_port() -> None:
-    assert destination_of(order(1, "a.test:81")) == "a.test:81"
-    assert destination_of(order(1, "[::1]:81")) == "[::1]:81"
+def test_a_host_has_one_line_however_it_is_spelled() -> None:
+    turns = waiting(("a.test", 2), ("A.test:80", 1), ("a.test:81", 1))
+    assert [one.number for one in iter(turns.take, None)] == [1, 2, 4, 3]
 
 
 def test_orders_to_one_destination_keep_their_order() -> None:
@@ -37,7 +38,7 @@ def test_orders_to_one_destination_keep_their_order() -> None:
     assert turns.take() is None
 
 
-def test_destinations_take_turns() -> None:
+def test_hosts_take_turns() -> None:
     found = rest(waiting(("a", 100), ("b", 100), ("c", 100)))
     assert len(found) == 300
     assert all(found[:30].count(name) >= 9 for name in "abc")
@@ -62,7 +63,7 @@ def test_newcomers_however_many_leave_every_second_turn_to_the_others() -> None:
         turns.add(order(number, f"new-{number}"))
         taken = turns.take()
         assert taken is not None
-        found.append(destination_of(taken))
+        found.append(authority_of(taken.url).removesuffix(":80"))
     assert found.count("old") == 25
 
 

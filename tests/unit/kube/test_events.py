@@ -1,6 +1,7 @@
 """Events: one per object and reason in five minutes, repeats counted; in a loop whose time costs nothing."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -99,6 +100,19 @@ async def test_an_event_names_object_reason_and_time() -> None:
     assert (first["count"], first["firstTimestamp"]) == (1, first["lastTimestamp"])
     assert first["metadata"]["namespace"] == first["involvedObject"]["namespace"] == "shop"
     assert second["type"] == "Normal"
+
+
+@pytest.mark.looptime
+@pytest.mark.parametrize("end", ["-", ".", "-.-"])
+async def test_an_event_of_an_object_with_a_long_name_has_a_name_that_kubernetes_takes(end: str) -> None:
+    """A name is cut where it may be: nothing but a letter or digit stands before a dot."""
+    name = "a" * (200 - len(end)) + end + "b" * 20
+    cluster = Cluster(name)
+    async with telling(cluster) as events:
+        events.tell(failed(ref=endpoint(name).ref))
+        await asyncio.sleep(1)
+    (event,) = cluster.created
+    assert re.fullmatch(r"a{1,200}\.[0-9a-f]{16}", event["metadata"]["name"])
 
 
 @pytest.mark.looptime

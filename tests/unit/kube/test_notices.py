@@ -44,8 +44,8 @@ def queued(notice: AttemptEnded) -> Notice:
     return AttemptEnded(replace(notice.outcome, leased=replace(leased, message=replace(leased.message, queue="line"))))
 
 
-def attempt(response: Response | None = None, error: str = "") -> Attempt:
-    return Attempt(4, "https://billing.test/in", START, timedelta(seconds=1), response, "Timeout", error)
+def attempt(response: Response | None = None, error: str = "", url: str = "https://billing.test/in") -> Attempt:
+    return Attempt(4, url, START, timedelta(seconds=1), response, "Timeout", error)
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,11 @@ def test_what_was_taken_over_and_what_was_freed_is_told() -> None:
     assert (freed.ref, freed.reason, freed.warning) == (QUEUE, "PlaceFreed", True)
     assert "Queue that had been made over the API" in taken.message
     assert "msg_1" in freed.message
+
+
+def test_an_event_has_no_secret_of_a_url() -> None:
+    """Who may see Events is not who may see Endpoints."""
+    url = "https://user:word@billing.test/in?token=t0ps3cret"
+    (event,) = told([ended(Result.FAILED, attempt=attempt(Response(500), url=url))])
+    assert "https://billing.test/in?..." in event.message
+    assert "t0ps3cret" not in event.message and "word" not in event.message
