@@ -160,7 +160,8 @@ def _format(validator: Any, wanted: str, value: Any, schema: Schema) -> Errors:
         yield jsonschema.ValidationError(text)
     bits = _BITS.get(wanted)
     if bits and isinstance(value, int) and not -(2**bits) <= value < 2**bits:
-        yield jsonschema.ValidationError(f"is {shown(value)}; {wanted} does not hold that")
+        # As if it were above a maximum: the API server goes on to its rules.
+        yield jsonschema.ValidationError(f"is {shown(value)}; {wanted} does not hold that", validator="maximum")
 
 
 def instant(text: str) -> datetime | None:

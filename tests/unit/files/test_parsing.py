@@ -57,6 +57,22 @@ def test_aliases_and_merges() -> None:
     assert value["d"] is value["a"]
 
 
+def test_a_merge_replaces_what_stands_before_it() -> None:
+    assert values("{x: 1, <<: {x: 2, z: 2}, z: 3, <<: {z: 4}}\n") == [{"x": 2, "z": 4}]
+
+
+def test_a_key_can_have_an_anchor() -> None:
+    assert values("a: {&k x: 1}\nb: {*k : 2}\nc: *k\n") == [{"a": {"x": 1}, "b": {"x": 2}, "c": "x"}]
+
+
+def test_a_tag_that_says_nothing_makes_a_text() -> None:
+    assert values("[! true, ! 5, !x ~]\n") == [["true", "5", "~"]]
+
+
+def test_a_comment_may_stand_beside_the_dashes() -> None:
+    assert values("--- # one\na: 1\n---   \n--- # nothing\n...\n---\n- b\n") == [{"a": 1}, None, None, ["b"]]
+
+
 def test_an_alias_ends_with_its_document() -> None:
     assert refusal("a: &a 1\n---\nb: *a\n") == (3, "*a stands for nothing: no &a ends before it")
     assert refusal("a: &a [*a]\n")[0] == 1
@@ -98,6 +114,11 @@ def test_a_key_stands_once(parse: Parse) -> None:
         ("a:\n- .inf\n", 2, "not a number that JSON has"),
         ("a: {<<: 5}\n", 1, "<< takes a mapping"),
         ("a: \x01\n", 1, "control characters"),
+        ("a: 1\n--- {b: 2}\n", 2, "begin the document on the next line"),
+        ("---\na: 1\n--- !x\nb: 2\n", 3, "begin the document on the next line"),
+        ("--- |\n  a\n", 1, "begin the document on the next line"),
+        ("%YAML 1.1\n---\na: 1\n", 1, "%YAML and %TAG"),
+        ("a: 1\n...\n%TAG ! tag:x,2000:\n---\nb: 1\n", 3, "%YAML and %TAG"),
     ],
 )
 def test_errors_say_where(text: str, line: int, words: str) -> None:
