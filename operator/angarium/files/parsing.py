@@ -142,9 +142,7 @@ class _Composer:
             raise ParseError(line, "%YAML and %TAG are not for kubectl; remove that line")
         event = self._loader.get_event()
         if start.explicit and event.start_mark.line + 1 == line and event.start_mark.index != event.end_mark.index:
-            raise ParseError(
-                line, "kubectl takes only a comment beside ---; begin the document on the next line"
-            )
+            raise ParseError(line, "kubectl takes only a comment beside ---; begin the document on the next line")
         return self._node(event, 1)
 
     def _node(self, event: Any, depth: int) -> Node:

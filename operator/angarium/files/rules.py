@@ -50,7 +50,8 @@ def _judge(rule: Mapping[str, str], seen: Any, unreadable: list[str], path: Path
     try:
         holds = _program(text).evaluate({"self": seen})
     except CELEvalError as error:
-        yield Breach(path, RULE, f"cannot be judged ({error.args[0]}): {rule['message']}")
+        why = f"{unreadable[0]} is no time with an upper-case T and Z" if unreadable else error.args[0]
+        yield Breach(path, RULE, f"cannot be judged ({why}): {rule['message']}")
         return
     if not holds:
         yield Breach(where, RULE, rule["message"])
@@ -73,8 +74,7 @@ def _matches(text: str, pattern: str) -> Any:
 
 
 def _fail(field: str) -> Any:
-    text = f"{field} is no time with an upper-case T and Z"
-    return CELEvalError(text, ValueError, (text,))
+    return CELEvalError(f"{field} cannot be read", ValueError, (field,))
 
 
 @lru_cache(maxsize=1000)  # some are made of what a manifest holds
