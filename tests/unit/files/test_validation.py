@@ -149,6 +149,11 @@ def test_a_number_without_room_leaves_the_rules_to_be_judged(validator: Validato
     assert fields(found) == {("spec.url", "rule"), ("spec.flowControl.rate", "maximum")}
 
 
+def test_a_list_for_a_time_leaves_the_rules_to_be_judged(validator: Validator) -> None:
+    found = validator.judge(manifest("Schedule", {"at": [], "destination": {}})).problems
+    assert fields(found) == {("spec.at", "list"), ("spec.destination", "rule")}
+
+
 TIME, LATER = "2026-12-24t18:00:00z", "2026-12-25T18:00:00Z"
 
 
