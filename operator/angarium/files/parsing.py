@@ -18,6 +18,9 @@ MAX_VALUES = 200_000
 """The most values that one file may hold, each alias counted as often as it is used."""
 
 _INT64_CHARACTERS = 20
+_LONGEST_KEY = 1_000
+"""A longer one has no line of its own."""
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -52,15 +55,24 @@ class Node:
 
     def _line_of(self, path: str, here: int) -> int:
         """`here` is where the key of this value stands: a mapping begins with its first field, often a line later."""
-        if not path:
-            return here
-        for key in sorted(self.children, key=lambda key: len(str(key)), reverse=True):
-            child = self.children[key]
-            for text in (f"[{key}]", f"[{child.name}]") if isinstance(key, int) else (key,):
-                rest = path.removeprefix(text)
-                if path.startswith(text) and rest[:1] in ("", ".", "["):
-                    return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
+        for end in range(min(len(path), _LONGEST_KEY), 0, -1):
+            text, rest = path[:end], path[end:]
+            key = self._key_of(text) if rest[:1] in ("", ".", "[") else None
+            if key is not None:
+                child = self.children[key]
+                return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
         return here
+
+    def _key_of(self, text: str) -> str | int | None:
+        """Which child a part of a path means; a list has no texts as keys, so it takes `[0]` and `[X-Team]`."""
+        if text in self.children:
+            return text
+        inner = text[1:-1]
+        if not isinstance(self.value, list) or text != f"[{inner}]":
+            return None
+        if inner.isascii() and inner.isdecimal() and int(inner) in self.children:
+            return int(inner)
+        return next((place for place, child in self.children.items() if child.name == inner), None)
 
     @property
     def name(self) -> str:

@@ -42,7 +42,7 @@ def broken_rules(value: Any, schema: Schema, path: Path = ()) -> Iterator[Breach
             yield from broken_rules(item, schema.get("items", {}), (*path, place))
 
 
-def _judge(rule: Mapping[str, str], seen: Any, unreadable: list[str], path: Path) -> Iterator[Breach]:
+def _judge(rule: Mapping[str, str], seen: Any, unreadable: Mapping[str, str], path: Path) -> Iterator[Breach]:
     where = path + tuple(part for part in rule.get("fieldPath", "").split(".") if part)
     text = rule["rule"]
     for field in unreadable:  # whoever asks for it, or whether it is there, gets an error, which an || may swallow
@@ -50,19 +50,24 @@ def _judge(rule: Mapping[str, str], seen: Any, unreadable: list[str], path: Path
     try:
         holds = _program(text).evaluate({"self": seen})
     except CELEvalError as error:
-        why = f"{unreadable[0]} is no time with an upper-case T and Z" if unreadable else error.args[0]
-        yield Breach(path, RULE, f"cannot be judged ({why}): {rule['message']}")
+        if why := next(iter(unreadable.values()), error.args[0]):
+            yield Breach(path, RULE, f"cannot be judged ({why}): {rule['message']}")
         return
     if not holds:
         yield Breach(where, RULE, rule["message"])
 
 
-def _unreadable(value: Any, schema: Schema) -> list[str]:
-    """Times which the schema lets pass, and which no rule can read (strfmt.ParseDateTime)."""
+def _unreadable(value: Any, schema: Schema) -> dict[str, str]:
+    """Times which the schema lets pass, and which no rule can read (strfmt.ParseDateTime), with why; a list is told of
+    by the schema."""
     if not isinstance(value, dict):
-        return []
-    times = (key for key, inner in schema.get("properties", {}).items() if inner.get("format") == "date-time")
-    return [key for key in times if isinstance(value.get(key), str) and not _READABLE.fullmatch(value[key])]
+        return {}
+    times = {
+        key: value.get(key) for key, inner in schema.get("properties", {}).items() if inner.get("format") == "date-time"
+    }
+    lower = {key: time for key, time in times.items() if isinstance(time, str) and not _READABLE.fullmatch(time)}
+    whys = {key: f"{key} is no time with an upper-case T and Z" for key in lower}
+    return whys | {key: "" for key, time in times.items() if isinstance(time, list)}
 
 
 def _matches(text: str, pattern: str) -> Any:

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -48,6 +49,22 @@ def test_lines_of_fields() -> None:
     assert node.line_of("spec.matchLabels.example.com/a.b") == 9
     assert node.line_of("spec.head") == 3
     assert node.line_of("nothing") == 2
+
+
+def test_lines_in_a_list_are_found_by_place_or_name() -> None:
+    (node,) = parse_yaml("a:\n- name: x\n- name: '0'\n- name: b.c\n  v: 1\n- name: ''\nb.c[0]:\n  d: 1\n")
+    assert [node.line_of(f"a[{item}]") for item in ("x", "0", "1", "b.c", "9", "")] == [2, 2, 3, 4, 1, 6]
+    assert node.line_of("a[b.c].v") == 5
+    assert node.line_of("b.c[0].d") == 8
+    assert node.line_of("k" * 5_000_000) == 1
+
+
+def test_the_lines_of_many_fields_are_found_soon() -> None:
+    count = 30_000
+    (node,) = parse_yaml("a:\n" + "".join(f"  k{number}: {{b: 1}}\n" for number in range(count)))
+    begun = time.monotonic()
+    assert [node.line_of(f"a.k{number}.b") for number in range(count)] == list(range(2, count + 2))
+    assert time.monotonic() - begun < 20  # by looking at all fields for each it took minutes
 
 
 def test_aliases_and_merges() -> None:

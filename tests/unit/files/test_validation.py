@@ -154,6 +154,11 @@ def test_a_list_for_a_time_leaves_the_rules_to_be_judged(validator: Validator) -
     assert fields(found) == {("spec.at", "list"), ("spec.destination", "rule")}
 
 
+def test_a_list_for_a_time_is_told_once(validator: Validator) -> None:
+    spec = {"every": "1m", "startTime": LATER, "endTime": [], "destination": {"url": URL}}
+    assert fields(validator.judge(manifest("Schedule", spec)).problems) == {("spec.endTime", "list")}
+
+
 TIME, LATER = "2026-12-24t18:00:00z", "2026-12-25T18:00:00Z"
 
 
