@@ -35,6 +35,22 @@ AS_WRITTEN = {
         "Topic\nmetadata: {name: a, labels: &l {a: b}}\nspec:\n  selector: {matchLabels: *l}\n"
         "  endpoints: [{<<: &m {url: http://a}, name: a}, {<<: *m, name: b}]\n"
     ),
+    "a merge after a field": "Queue\nmetadata: {name: a}\nspec: {parallelism: 2, <<: {parallelism: 0}}\n",
+    "a field after a merge": "Queue\nmetadata: {name: a}\nspec: {<<: {parallelism: 0}, parallelism: 2}\n",
+    "an anchor of a key": "Queue\nmetadata: {name: a, labels: {&k a: b}, annotations: {*k : b}}\nspec: {}\n",
+    "a tag that says nothing": "Queue\nmetadata: {name: a}\nspec: {suspend: ! true}\n",
+    "a document beside its dashes": "Queue\nmetadata: {name: a}\n--- {a: b}\n",
+    "more than a float": (
+        "Schedule\nmetadata: {name: a}\nspec: {every: 1m, destination: {url: http://a}, body: {json: 1e400}}\n"
+    ),
+    "a time that no rule has to read": (
+        "Schedule\nmetadata: {name: a}\n"
+        "spec: {every: 1m, destination: {url: http://a}, startTime: 2026-12-24t18:00:00z}\n"
+    ),
+    "a time that no rule can read": (
+        "Schedule\nmetadata: {name: a}\nspec: {every: 1m, destination: {url: http://a},"
+        " startTime: 2026-12-24t18:00:00z, endTime: 2026-12-25T18:00:00Z}\n"
+    ),
     "no name": "Queue\nmetadata: {}\nspec: {}\n",
     "a tab": "Queue\nmetadata: {name: a}\nspec:\n\tparallelism: 1\n",
     "windows line ends": "Queue\r\nmetadata: {name: a}\r\nspec:\r\n  parallelism: five\r\n",

@@ -81,9 +81,9 @@ def _ours(file: Path, content: bytes) -> Iterator[Document]:
 def _is_ours(document: Document) -> bool:
     """Also what was meant to be, and does not say so: one of our kinds without a version, our group without one."""
     version = document.manifest.get("apiVersion")
-    if version is None:
+    if not isinstance(version, str):
         return document.kind in OUR_KINDS
-    return isinstance(version, str) and version.partition("/")[0] == GROUP
+    return version.partition("/")[0] == GROUP
 
 
 def _counted(count: int, noun: str) -> str:

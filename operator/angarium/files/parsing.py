@@ -18,6 +18,9 @@ MAX_VALUES = 200_000
 """The most values that one file may hold, each alias counted as often as it is used."""
 
 _INT64_CHARACTERS = 20
+_LONGEST_KEY = 1_000
+"""A longer one has no line of its own."""
+
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -52,15 +55,24 @@ class Node:
 
     def _line_of(self, path: str, here: int) -> int:
         """`here` is where the key of this value stands: a mapping begins with its first field, often a line later."""
-        if not path:
-            return here
-        for key in sorted(self.children, key=lambda key: len(str(key)), reverse=True):
-            child = self.children[key]
-            for text in (f"[{key}]", f"[{child.name}]") if isinstance(key, int) else (key,):
-                rest = path.removeprefix(text)
-                if path.startswith(text) and rest[:1] in ("", ".", "["):
-                    return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
+        for end in range(min(len(path), _LONGEST_KEY), 0, -1):
+            text, rest = path[:end], path[end:]
+            key = self._key_of(text) if rest[:1] in ("", ".", "[") else None
+            if key is not None:
+                child = self.children[key]
+                return child._line_of(rest.removeprefix("."), self.keys.get(text, child.line))
         return here
+
+    def _key_of(self, text: str) -> str | int | None:
+        """Which child a part of a path means; a list has no texts as keys, so it takes `[0]` and `[X-Team]`."""
+        if text in self.children:
+            return text
+        inner = text[1:-1]
+        if not isinstance(self.value, list) or text != f"[{inner}]":
+            return None
+        if inner.isascii() and inner.isdecimal() and int(inner) in self.children:
+            return int(inner)
+        return next((place for place, child in self.children.items() if child.name == inner), None)
 
     @property
     def name(self) -> str:
@@ -126,7 +138,7 @@ class _Composer:
                     return
                 if isinstance(event, yaml.DocumentStartEvent):
                     self._anchors = {}
-                    yield self._node(self._loader.get_event(), 1)
+                    yield self._document(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise ParseError(mark.line + 1 if mark else 1, error.problem or str(error)) from error
@@ -134,6 +146,16 @@ class _Composer:
             raise ParseError(1, str(error).splitlines()[0]) from error
         finally:
             self._loader.dispose()
+
+    def _document(self, start: Any) -> Node:
+        """One document; refused where kubectl, which cuts a file at each `---` before it reads YAML, stumbles."""
+        line = start.start_mark.line + 1
+        if start.version or start.tags:
+            raise ParseError(line, "%YAML and %TAG are not for kubectl; remove that line")
+        event = self._loader.get_event()
+        if start.explicit and event.start_mark.line + 1 == line and event.start_mark.index != event.end_mark.index:
+            raise ParseError(line, "kubectl takes only a comment beside ---; begin the document on the next line")
+        return self._node(event, 1)
 
     def _node(self, event: Any, depth: int) -> Node:
         line = event.start_mark.line + 1
@@ -167,8 +189,8 @@ class _Composer:
         return Node(values, line, _size(children), _height(children), children)
 
     def _mapping(self, line: int, depth: int) -> Node:
+        """What stands later goes before what stands earlier, `<<` or not: so kubectl takes it, unlike YAML 1.1."""
         children: dict[str | int, Node] = {}
-        merged: dict[str | int, Node] = {}
         keys: dict[str, int] = {}
         while not isinstance(event := self._loader.get_event(), yaml.MappingEndEvent):
             key_line = event.start_mark.line + 1
@@ -176,12 +198,11 @@ class _Composer:
             key = self._key(event, key_line)
             child = self._node(self._loader.get_event(), depth + 1)
             if merges:
-                merged = _merged(child, key_line) | merged
+                children |= _merged(child, key_line)
                 continue
-            if key in children:
+            if key in keys:
                 raise ParseError(key_line, f"the key {key[:80]!r} stands there twice; remove one")
             children[key], keys[key] = child, key_line
-        children = merged | children
         values = {key: child.value for key, child in children.items()}
         return Node(values, line, _size(children), _height(children), children, keys)
 
@@ -191,6 +212,8 @@ class _Composer:
             value = self._alias(event, line, 1).value
         elif isinstance(event, yaml.ScalarEvent):
             value = _scalar(event, line)
+            if event.anchor:
+                self._anchors[event.anchor] = Node(value, line)
         else:
             raise ParseError(line, "a key has to be a text")
         if isinstance(value, (dict, list)):
@@ -209,7 +232,7 @@ class _Composer:
 def _scalar(event: Any, line: int) -> Scalar:
     text: str = event.value
     try:
-        if event.tag and event.tag != "!":
+        if event.tag:
             return tagged(event.tag, text)
         return resolve(text) if event.implicit[0] else text
     except ValueError as error:

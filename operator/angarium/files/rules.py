@@ -42,26 +42,32 @@ def broken_rules(value: Any, schema: Schema, path: Path = ()) -> Iterator[Breach
             yield from broken_rules(item, schema.get("items", {}), (*path, place))
 
 
-def _judge(rule: Mapping[str, str], seen: Any, unreadable: list[str], path: Path) -> Iterator[Breach]:
+def _judge(rule: Mapping[str, str], seen: Any, unreadable: Mapping[str, str], path: Path) -> Iterator[Breach]:
     where = path + tuple(part for part in rule.get("fieldPath", "").split(".") if part)
+    text = rule["rule"]
+    for field in unreadable:  # whoever asks for it, or whether it is there, gets an error, which an || may swallow
+        text = re.sub(rf"has\(self\.{field}\)|self\.{field}\b", f"unreadable('{field}')", text)
     try:
-        for field in unreadable:
-            if f"self.{field}" in rule["rule"]:
-                raise CELEvalError(f"{field} is no time with an upper-case T and Z")
-        holds = _program(rule["rule"]).evaluate({"self": seen})
+        holds = _program(text).evaluate({"self": seen})
     except CELEvalError as error:
-        yield Breach(path, RULE, f"cannot be judged ({error.args[0]}): {rule['message']}")
+        if why := next(iter(unreadable.values()), error.args[0]):
+            yield Breach(path, RULE, f"cannot be judged ({why}): {rule['message']}")
         return
     if not holds:
         yield Breach(where, RULE, rule["message"])
 
 
-def _unreadable(value: Any, schema: Schema) -> list[str]:
-    """Times which the schema lets pass, and which no rule can read (strfmt.ParseDateTime)."""
+def _unreadable(value: Any, schema: Schema) -> dict[str, str]:
+    """Times which the schema lets pass, and which no rule can read (strfmt.ParseDateTime), with why; a list is told of
+    by the schema."""
     if not isinstance(value, dict):
-        return []
-    times = (key for key, inner in schema.get("properties", {}).items() if inner.get("format") == "date-time")
-    return [key for key in times if isinstance(value.get(key), str) and not _READABLE.fullmatch(value[key])]
+        return {}
+    times = {
+        key: value.get(key) for key, inner in schema.get("properties", {}).items() if inner.get("format") == "date-time"
+    }
+    lower = {key: time for key, time in times.items() if isinstance(time, str) and not _READABLE.fullmatch(time)}
+    whys = {key: f"{key} is no time with an upper-case T and Z" for key in lower}
+    return whys | {key: "" for key, time in times.items() if isinstance(time, list)}
 
 
 def _matches(text: str, pattern: str) -> Any:
@@ -70,6 +76,10 @@ def _matches(text: str, pattern: str) -> Any:
         return celtypes.BoolType(_pattern(str(pattern)).search(text) is not None)
     except re2.error as error:
         return CELEvalError(f"{pattern!r} is no pattern", error.__class__, error.args)
+
+
+def _fail(field: str) -> Any:
+    return CELEvalError(f"{field} cannot be read", ValueError, (field,))
 
 
 @lru_cache(maxsize=1000)  # some are made of what a manifest holds
@@ -87,7 +97,7 @@ def _environment() -> Any:
 @cache
 def _program(rule: str) -> Any:
     environment = _environment()
-    return environment.program(environment.compile(rule), functions={"matches": _matches})
+    return environment.program(environment.compile(rule), functions={"matches": _matches, "unreadable": _fail})
 
 
 def _schema_of(key: str, schema: Schema) -> Schema:

@@ -27,14 +27,17 @@ _TAG = "tag:yaml.org,2002:"
 
 
 def resolve(text: str) -> Scalar:
-    """An unquoted word. Raises ValueError for what JSON does not have: infinity, not-a-number, and what is as large."""
+    """An unquoted word; a number that no float holds is a text. Raises ValueError for infinity and not-a-number."""
     if text in _WORDS:
         return _WORDS[text]
     if _NOT_FINITE.fullmatch(text):
         raise ValueError(f"{text} is not a number that JSON has")
     if not _NUMBER_BEGINS.match(text):
         return text
-    number = _number(text.replace("_", ""))
+    try:
+        number = _number(text.replace("_", ""))
+    except ValueError:
+        return text
     return text if number is None else number
 
 

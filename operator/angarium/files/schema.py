@@ -130,7 +130,10 @@ Errors = Iterator[jsonschema.ValidationError]
 def _type(validator: Any, wanted: str, value: Any, schema: Schema) -> Errors:
     # A whole number is one that 64 bits hold: files have no 5.0, which is a 5 on its way to the API server.
     if not (type(value) is int and value in _INT64 if wanted == "integer" else validator.is_type(value, wanted)):
-        yield jsonschema.ValidationError(f"is {shown(value)}; write {_TYPES[wanted]}{_quotes(wanted, value)}")
+        # The API server overlooks a list in the place of a time, so its rules are judged beside it.
+        overlooked = isinstance(value, list) and schema.get("format") == "date-time"
+        text = f"is {shown(value)}; write {_TYPES[wanted]}{_quotes(wanted, value)}"
+        yield jsonschema.ValidationError(text, validator="list" if overlooked else "type")
 
 
 def _quotes(wanted: str, value: Any) -> str:
@@ -160,7 +163,8 @@ def _format(validator: Any, wanted: str, value: Any, schema: Schema) -> Errors:
         yield jsonschema.ValidationError(text)
     bits = _BITS.get(wanted)
     if bits and isinstance(value, int) and not -(2**bits) <= value < 2**bits:
-        yield jsonschema.ValidationError(f"is {shown(value)}; {wanted} does not hold that")
+        # As if it were above a maximum: the API server goes on to its rules.
+        yield jsonschema.ValidationError(f"is {shown(value)}; {wanted} does not hold that", validator="maximum")
 
 
 def instant(text: str) -> datetime | None:

@@ -1,3 +1,4 @@
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -50,11 +51,43 @@ def test_lines_of_fields() -> None:
     assert node.line_of("nothing") == 2
 
 
+def test_lines_in_a_list_are_found_by_place_or_name() -> None:
+    (node,) = parse_yaml("a:\n- name: x\n- name: '0'\n- name: b.c\n  v: 1\n- name: ''\nb.c[0]:\n  d: 1\n")
+    assert [node.line_of(f"a[{item}]") for item in ("x", "0", "1", "b.c", "9", "")] == [2, 2, 3, 4, 1, 6]
+    assert node.line_of("a[b.c].v") == 5
+    assert node.line_of("b.c[0].d") == 8
+    assert node.line_of("k" * 5_000_000) == 1
+
+
+def test_the_lines_of_many_fields_are_found_soon() -> None:
+    count = 30_000
+    (node,) = parse_yaml("a:\n" + "".join(f"  k{number}: {{b: 1}}\n" for number in range(count)))
+    begun = time.monotonic()
+    assert [node.line_of(f"a.k{number}.b") for number in range(count)] == list(range(2, count + 2))
+    assert time.monotonic() - begun < 20  # by looking at all fields for each it took minutes
+
+
 def test_aliases_and_merges() -> None:
     (value,) = values("a: &a {x: 1, z: 2}\nb: {<<: *a, x: 3}\nc: {<<: [{z: 4}, *a]}\nd: *a\n")
     assert value["b"] == {"x": 3, "z": 2}
     assert value["c"] == {"x": 1, "z": 4}
     assert value["d"] is value["a"]
+
+
+def test_a_merge_replaces_what_stands_before_it() -> None:
+    assert values("{x: 1, <<: {x: 2, z: 2}, z: 3, <<: {z: 4}}\n") == [{"x": 2, "z": 4}]
+
+
+def test_a_key_can_have_an_anchor() -> None:
+    assert values("a: {&k x: 1}\nb: {*k : 2}\nc: *k\n") == [{"a": {"x": 1}, "b": {"x": 2}, "c": "x"}]
+
+
+def test_a_tag_that_says_nothing_makes_a_text() -> None:
+    assert values("[! true, ! 5, !x ~]\n") == [["true", "5", "~"]]
+
+
+def test_a_comment_may_stand_beside_the_dashes() -> None:
+    assert values("--- # one\na: 1\n---   \n--- # nothing\n...\n---\n- b\n") == [{"a": 1}, None, None, ["b"]]
 
 
 def test_an_alias_ends_with_its_document() -> None:
@@ -98,6 +131,11 @@ def test_a_key_stands_once(parse: Parse) -> None:
         ("a:\n- .inf\n", 2, "not a number that JSON has"),
         ("a: {<<: 5}\n", 1, "<< takes a mapping"),
         ("a: \x01\n", 1, "control characters"),
+        ("a: 1\n--- {b: 2}\n", 2, "begin the document on the next line"),
+        ("---\na: 1\n--- !x\nb: 2\n", 3, "begin the document on the next line"),
+        ("--- |\n  a\n", 1, "begin the document on the next line"),
+        ("%YAML 1.1\n---\na: 1\n", 1, "%YAML and %TAG"),
+        ("a: 1\n...\n%TAG ! tag:x,2000:\n---\nb: 1\n", 3, "%YAML and %TAG"),
     ],
 )
 def test_errors_say_where(text: str, line: int, words: str) -> None:

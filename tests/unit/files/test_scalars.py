@@ -16,6 +16,7 @@ WORDS = [
     ("1.5", 1.5), ("1.5_0", 1.5), (".5", 0.5), ("-.5", -0.5), ("+.5", 0.5), ("1e-7", 1e-7), ("1e30", 1e30),
     ("9007199254740993", 9007199254740993), ("9223372036854775807", 2**63 - 1),
     ("18446744073709551615", 18446744073709551615.0), ("99999999999999999999", 1e20),
+    *((text, text) for text in ("1e999", "-1e999", "9" * 400, "-" + "9" * 399, "0x" + "f" * 398)), ("1e-999", 0),
     ("=", "="), ("<<", "<<"), ("-", "-"), (".", "."), ("1.2.3", "1.2.3"), ("0 6 * * *", "0 6 * * *"), ("５", "５"),
 ]  # fmt: skip
 
@@ -26,7 +27,7 @@ def test_words(word: str, value: object) -> None:
     assert (resolved, type(resolved)) == (value, type(value))
 
 
-@pytest.mark.parametrize("word", [".inf", "-.INF", ".nan", "1e999", "9" * 400, "-" + "9" * 399, "0x" + "f" * 398])
+@pytest.mark.parametrize("word", [".inf", "-.INF", ".nan"])
 def test_json_has_no_such_numbers(word: str) -> None:
     with pytest.raises(ValueError, match="number"):
         resolve(word)

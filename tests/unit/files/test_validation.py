@@ -143,6 +143,42 @@ def test_messages_say_what_to_write(validator: Validator) -> None:
     }
 
 
+def test_a_number_without_room_leaves_the_rules_to_be_judged(validator: Validator) -> None:
+    spec = {"url": "http://:8", "flowControl": {"rate": 2**31}}
+    found = validator.judge(manifest(spec=spec)).problems
+    assert fields(found) == {("spec.url", "rule"), ("spec.flowControl.rate", "maximum")}
+
+
+def test_a_list_for_a_time_leaves_the_rules_to_be_judged(validator: Validator) -> None:
+    found = validator.judge(manifest("Schedule", {"at": [], "destination": {}})).problems
+    assert fields(found) == {("spec.at", "list"), ("spec.destination", "rule")}
+
+
+def test_a_list_for_a_time_is_told_once(validator: Validator) -> None:
+    spec = {"every": "1m", "startTime": LATER, "endTime": [], "destination": {"url": URL}}
+    assert fields(validator.judge(manifest("Schedule", spec)).problems) == {("spec.endTime", "list")}
+
+
+TIME, LATER = "2026-12-24t18:00:00z", "2026-12-25T18:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("times", "field"),
+    [
+        ({"every": "1m", "startTime": TIME}, None),
+        ({"every": "1m", "startTime": TIME, "endTime": LATER}, "spec"),
+        ({"every": "1m", "endTime": TIME}, None),
+        ({"at": TIME}, "spec"),
+    ],
+)
+def test_a_time_in_lower_case_is_wrong_only_where_a_rule_needs_it(
+    validator: Validator, times: dict[str, str], field: str | None
+) -> None:
+    verdict = validator.judge(manifest("Schedule", {"destination": {"url": URL}, **times}))
+    assert fields(verdict.problems) == ({(field, "rule")} if field else set())
+    assert all("is no time with an upper-case T and Z" in problem.message for problem in verdict.problems)
+
+
 def test_without_the_extra() -> None:
     program = "import sys; sys.modules['jsonschema'] = None; import angarium.files.validation"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
