@@ -40,6 +40,7 @@ AS_WRITTEN = {
     "an anchor of a key": "Queue\nmetadata: {name: a, labels: {&k a: b}, annotations: {*k : b}}\nspec: {}\n",
     "a tag that says nothing": "Queue\nmetadata: {name: a}\nspec: {suspend: ! true}\n",
     "a document beside its dashes": "Queue\nmetadata: {name: a}\n--- {a: b}\n",
+    "a list of one kind": "QueueList\nitems:\n- {metadata: {name: a}, spec: {parallelism: 0}}\n",
     "more than a float": (
         "Schedule\nmetadata: {name: a}\nspec: {every: 1m, destination: {url: http://a}, body: {json: 1e400}}\n"
     ),

@@ -5,7 +5,7 @@ Nothing is judged here beyond "is this one of ours"; nothing raises for what a f
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -139,9 +139,17 @@ def expanded(file: Path, node: Node) -> Iterator[Document]:
     if str(node.value.get("kind")).endswith("List") and isinstance(items, list):
         nodes = node.children["items"].children if "items" in node.children else {}
         for place, item in enumerate(items):
-            yield from expanded(file, nodes.get(place) or Node(item, node.line))
+            yield from expanded(file, _item(nodes.get(place) or Node(item, node.line), node.value))
     else:
         yield Document(node.value, file, node.line, node)
+
+
+def _item(item: Node, of_list: Manifest) -> Node:
+    """Items of a QueueList need not say that they are Queues: kubectl knows (apimachinery, UnstructuredList)."""
+    kind = str(of_list["kind"]).removesuffix("List")
+    if not kind or not isinstance(item.value, dict) or item.value.keys() & {"apiVersion", "kind"}:
+        return item
+    return replace(item, value={"apiVersion": of_list.get("apiVersion"), "kind": kind, **item.value})
 
 
 def _files(path: Path, recursive: bool) -> list[Path]:

@@ -464,6 +464,7 @@ def test_timings_that_are_taken_can_be_planned(timing: Timing) -> None:
         (every(90 * SECOND), "every 1m30s", "@every 90s"),
         (every(365 * DAY), "every 365d", "@every 31536000s"),
         (Timing(at=NOON), "at 2026-10-09T12:00:00Z", "@at 2026-10-09T12:00:00Z"),
+        (Timing(at=NOON + timedelta(milliseconds=7)), "at 2026-10-09T12:00:00.007Z", "@at 2026-10-09T12:00:00.007Z"),
     ],
 )
 def test_texts(timing: Timing, for_people: str, on_the_wire: str) -> None:

@@ -83,6 +83,10 @@ def test_everything_else_in_a_repository_is_passed_over(write: Write, tmp_path: 
         (QUEUE.replace("name: line\nspec:", "name: line\n  labels: &l {a: b}\nspec: *l\nx:"), "5: spec.a: is no field"),
         (QUEUE.replace("v1alpha1", "v1"), "1: apiVersion: is angarium.dev/v1; write angarium.dev/v1alpha1"),
         (QUEUE.replace("Queue", "queue"), "2: kind: queue is not known; write one of"),
+        (
+            f"{HEAD}kind: QueueList\nitems:\n- metadata: {{name: a}}\n  spec: {{parallelism: 0}}\n",
+            "5: spec.parallelism: is 0",
+        ),
         (QUEUE.replace("angarium.dev/v1alpha1", "1"), "1: apiVersion: is 1; write angarium.dev/v1alpha1"),
         (QUEUE.replace(HEAD, ""), "1: apiVersion: is missing; write angarium.dev/v1alpha1"),
         (QUEUE.replace("kind: Queue\n", ""), "1: kind: is missing; write one of"),
