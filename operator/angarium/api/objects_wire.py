@@ -8,6 +8,7 @@ from angarium.api.redaction import body, header_map
 from angarium.api.wire import Json, callbacks, caller, flow_control, labels
 from angarium.domain import timings
 from angarium.domain.declarations import (
+    CONTENT_TYPE,
     Callback,
     Declared,
     Destination,
@@ -20,6 +21,7 @@ from angarium.domain.declarations import (
     Schedule,
     Topic,
     TopicMember,
+    has_content_type,
 )
 from angarium.domain.fanout import url_now
 from angarium.domain.firing import flow_control_of
@@ -109,8 +111,8 @@ def _states(run: RunView) -> dict[str, str]:
 
 def _headers(spec: Schedule) -> Iterable[Header]:
     headers = spec.options.headers
-    if spec.content_type and not any(header.name.lower() == "content-type" for header in headers):
-        return (Header("Content-Type", spec.content_type), *headers)
+    if spec.content_type and not has_content_type(headers):
+        return (Header(CONTENT_TYPE, spec.content_type), *headers)
     return headers
 
 

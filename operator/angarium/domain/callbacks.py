@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from angarium.domain.declarations import Callback, DeliveryOptions, Header, Redaction
+from angarium.domain.declarations import CONTENT_TYPE, Callback, DeliveryOptions, Header, Redaction, has_content_type
 from angarium.domain.errors import InvalidInput
 from angarium.domain.headers import header_map
 from angarium.domain.instants import to_ms
 from angarium.domain.messages import Message, Publication, Response
 
-_CONTENT_TYPE = Header("Content-Type", "application/json")
+_CONTENT_TYPE = Header(CONTENT_TYPE, "application/json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ def _redaction(source: Redaction | None) -> Redaction | None:
 
 def _options(given: DeliveryOptions) -> DeliveryOptions:
     """As given, with the content type of what we write unless one is given."""
-    named = any(header.name.lower() == "content-type" for header in given.headers)
+    named = has_content_type(given.headers)
     return given if named else replace(given, headers=(_CONTENT_TYPE, *given.headers))
 
 

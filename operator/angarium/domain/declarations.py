@@ -5,6 +5,7 @@ plane reads them. They hold references to Secrets and ConfigMaps, never their va
 given: code applies the default last.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -59,6 +60,14 @@ class Header:
     name: str
     value: str | None = None
     secret: KeyRef | None = None
+
+
+CONTENT_TYPE = "Content-Type"
+
+
+def has_content_type(headers: Iterable[Header]) -> bool:
+    """Whether one of them says the media type of the body, in any spelling."""
+    return any(header.name.lower() == "content-type" for header in headers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +207,7 @@ class Timing:
 class Schedule:
     """When, what, where. The body is bytes already, or a ConfigMap key that is read when a slot fires.
 
+    `content_type_is_default`: it follows from the form of the body, so what an Endpoint says comes before it.
     `delay` is that of each message, from its slot's firing. `cron_text` is the cron expression as it was given over
     the API, prefix included; `caller_ip` who made the Schedule there.
     """
@@ -208,6 +218,7 @@ class Schedule:
     body: bytes = b""
     body_from: KeyRef | None = None
     content_type: str | None = None
+    content_type_is_default: bool = False
     labels: tuple[str, ...] = ()
     suspend: bool = False
     starting_deadline: timedelta | None = None

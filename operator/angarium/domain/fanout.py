@@ -13,12 +13,15 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from angarium.domain.declarations import (
+    CONTENT_TYPE,
     Declared,
     DeliveryOptions,
     Endpoint,
     FlowControl,
+    Header,
     Topic,
     TopicMember,
+    has_content_type,
 )
 from angarium.domain.errors import NotFound
 from angarium.domain.messages import (
@@ -174,7 +177,7 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
         url=member.url,
         endpoint=member.endpoint,
         method=given.method or endpoint.method or DEFAULT_METHOD,
-        headers=given.headers,
+        headers=_typed(publication, endpoint) if publication.default_content_type else given.headers,
         body=publication.body,
         timeout=given.timeout or endpoint.timeout or DEFAULT_TIMEOUT,
         max_retries=publication.default_retries if limit is None else limit,
@@ -194,6 +197,14 @@ def _message(publication: Publication, member: Member, message_id: str) -> Messa
         redaction=publication.redaction,
         source=publication.source,
     )
+
+
+def _typed(publication: Publication, endpoint: DeliveryOptions) -> tuple[Header, ...]:
+    """Its headers, with the default media type of its body if nobody says another one."""
+    given = publication.options.headers
+    if has_content_type(given) or has_content_type(endpoint.headers):
+        return given
+    return (Header(CONTENT_TYPE, publication.default_content_type), *given)
 
 
 def _implied(declared: FlowControl | None, endpoint: str | None) -> FlowControl | None:

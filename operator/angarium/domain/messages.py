@@ -66,7 +66,8 @@ class Publication:
 
     `options` holds only what was given with the request (or by the Schedule). `options.headers` are the headers to
     deliver, Content-Type included, one entry per header line. `dedup_key` is what `domain.deduplication` makes.
-    `source` is the id of the message that a callback reports on. `default_retries` stand if nobody says how many.
+    `source` is the id of the message that a callback reports on. `default_retries` stand if nobody says how many, and
+    `default_content_type` if neither the publisher nor the Endpoint says one.
     """
 
     namespace: str
@@ -85,6 +86,7 @@ class Publication:
     dedup_key: bytes | None = None
     source: str | None = None
     default_retries: int = DEFAULT_RETRY_LIMIT
+    default_content_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from angarium.domain.declarations import Declared, Header, ObjectRef, Schedule
+from angarium.domain.declarations import CONTENT_TYPE, Declared, Header, ObjectRef, Schedule, has_content_type
 from angarium.domain.errors import ReferenceMissing
 from angarium.domain.firing import DueSchedule, Firing, RunProblem, flow_control_of
 from angarium.domain.ids import ID_ENTROPY, new_id
@@ -96,9 +96,9 @@ class Decisions:
 def publication_of(ref: ObjectRef, schedule: Schedule, body: bytes, now: datetime) -> Publication:
     """What a Schedule publishes at this instant; its contentType stands unless a header of that name is declared."""
     options = replace(schedule.options, flow_control=flow_control_of(ref, schedule))
-    named = any(header.name.lower() == "content-type" for header in options.headers)
-    if schedule.content_type and not named:
-        options = replace(options, headers=(Header("Content-Type", schedule.content_type), *options.headers))
+    content_type = None if has_content_type(options.headers) else schedule.content_type
+    if content_type and not schedule.content_type_is_default:
+        options = replace(options, headers=(Header(CONTENT_TYPE, content_type), *options.headers))
     return Publication(
         namespace=ref.namespace,
         destination=schedule.destination,
@@ -112,4 +112,5 @@ def publication_of(ref: ObjectRef, schedule: Schedule, body: bytes, now: datetim
         callback=schedule.callback,
         failure_callback=schedule.failure_callback,
         redaction=schedule.redaction,
+        default_content_type=content_type if schedule.content_type_is_default else None,
     )

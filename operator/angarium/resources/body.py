@@ -22,11 +22,15 @@ _BYTES = "application/octet-stream"
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """Bytes that are there, or the place to read them from; and their media type, None for no body at all."""
+    """Bytes that are there, or the place to read them from; and their media type, None for no body at all.
+
+    `type_is_given`: it is the spec's own, and does not follow from the form of the body.
+    """
 
     content: bytes = b""
     source: KeyRef | None = None
     content_type: str | None = None
+    type_is_given: bool = False
 
 
 def decode(spec: Fields) -> Body:
@@ -39,7 +43,7 @@ def decode(spec: Fields) -> Body:
         return body
     if not content_type.strip() or not headers.valid_value(content_type):
         raise spec.refuse("contentType", "is not a media type; write for example application/json")
-    return Body(body.content, body.source, content_type)
+    return Body(body.content, body.source, content_type, type_is_given=True)
 
 
 def json_bytes(value: object, field: str) -> bytes:

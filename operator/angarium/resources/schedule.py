@@ -45,6 +45,7 @@ def decode(spec: Fields, ref: ObjectRef, created_at: datetime) -> Schedule:
         body=sent.content,
         body_from=sent.source,
         content_type=sent.content_type,
+        content_type_is_default=bool(sent.content_type) and not sent.type_is_given,
         labels=_labels(spec),
         suspend=spec.flag("suspend"),
         starting_deadline=None if deadline_s is None else timedelta(seconds=deadline_s),

@@ -18,6 +18,7 @@ from angarium.domain.declarations import (
     Declared,
     DeliveryOptions,
     Destination,
+    Endpoint,
     FlowControl,
     Header,
     KeyRef,
@@ -139,6 +140,21 @@ async def test_a_flow_control_key_that_was_given_stays(stage: Stage) -> None:
     await stage.declare(with_spec(schedule(), options=DeliveryOptions(flow_control=limits)))
     await stage.pass_time(MINUTE)
     assert (await stage.store.log(HistoryFilter(NS))).items[0].message.flow_control == limits
+
+
+@pytest.mark.parametrize(
+    ("endpoint_says", "expected"), [((), "text/plain"), ((Header("content-TYPE", "text/endpoint"),), None)]
+)
+async def test_the_form_of_a_body_says_its_type_if_nobody_else_does(
+    stage: Stage, endpoint_says: tuple[Header, ...], expected: str | None
+) -> None:
+    await stage.declare(changed(endpoint(), spec=Endpoint(URL, DeliveryOptions(headers=endpoint_says))))
+    to = Destination(endpoint="billing")
+    spec = {"destination": to, "content_type": "text/plain", "content_type_is_default": True}
+    await stage.declare(with_spec(schedule(), **spec))
+    await stage.pass_time(MINUTE)
+    own = stage.dispatch.offered[0].message.headers
+    assert [header.value for header in own] == ([expected] if expected else [])
 
 
 async def test_a_declared_content_type_header_stands_alone(stage: Stage) -> None:

@@ -338,6 +338,7 @@ def test_bodies(body: dict[str, Any] | None, content: str | bytes, content_type:
     decoded = spec_of("Schedule", {"body": body})
     assert decoded.body == (content.encode() if isinstance(content, str) else content)
     assert decoded.content_type == ("application/json" if content_type == "json" else content_type)
+    assert decoded.content_type_is_default == (content_type is not None)
     assert decoded.body_from is None
 
 
@@ -349,7 +350,8 @@ def test_body_from_a_config_map() -> None:
 
 @pytest.mark.parametrize("form", [{"json": 1}, {"text": "1"}, {"configMapKeyRef": {"name": "a", "key": "b"}}, None])
 def test_a_given_content_type_wins(form: dict[str, Any] | None) -> None:
-    assert spec_of("Schedule", {"body": form, "contentType": "a/b"}).content_type == "a/b"
+    given = spec_of("Schedule", {"body": form, "contentType": "a/b"})
+    assert (given.content_type, given.content_type_is_default) == ("a/b", False)
 
 
 SECRET = {"secretKeyRef": {"name": "auth", "key": "header"}}
