@@ -249,9 +249,13 @@ class TestLife:
         with theirs:
             arguments = ("-P", "-m", "angarium.engine.courier", str(theirs.fileno()), Terms.of(LOOPBACK, 1000).text())
             child = await asyncio.create_subprocess_exec(sys.executable, *arguments, pass_fds=(theirs.fileno(),))
-        assert await asyncio.get_running_loop().run_in_executor(None, ours.recv, 1)  # it has begun
-        ours.close()
-        assert await asyncio.wait_for(child.wait(), 10) == 0
+        try:
+            assert await asyncio.get_running_loop().run_in_executor(None, ours.recv, 1)  # it has begun
+            ours.close()
+            assert await asyncio.wait_for(child.wait(), 10) == 0
+        finally:
+            if child.returncode is None:
+                child.kill()
 
     async def test_it_may_be_closed_before_it_has_begun(self) -> None:
         async with courier():
