@@ -72,6 +72,5 @@ ROWS = (
     Row("churn.rate", "the same: statuses written", "/s", must=90, digits=1),
     Row("churn.patch.p50", "the same: PATCH at the API server, p50", "ms", digits=1),
     Row("churn.patch.p99", "the same, p99", "ms", digits=1),
-    Row("churn.cpu", "CPU of the operator per status written", "ms", digits=2),
     *(row for variant in VARIANTS for row in rows_of(variant)),
 )

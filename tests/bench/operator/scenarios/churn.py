@@ -35,8 +35,8 @@ def run(rig: Rig) -> None:
         for turn in range(rig.rounds):
             rig.begin(f"{rig.rate} messages a second, round {turn + 1} of {rig.rounds}")
             without_operator(rig, instance, token)
-            cpu_s = idle(rig, instance, token)
-            at_work(rig, instance, token, cpu_s)
+            idle(rig, instance, token)
+            at_work(rig, instance, token)
             beside_others(rig, instance, token)
 
 
@@ -59,17 +59,14 @@ def beside_others(rig: Rig, instance: Instance, token: str) -> None:
     instance.stop()
 
 
-def idle(rig: Rig, instance: Instance, token: str) -> float:
-    """CPU seconds of the whole program while it published."""
+def idle(rig: Rig, instance: Instance, token: str) -> None:
     instance.start()
     instance.wait_until(lambda: instance.handled() >= rig.total, "has not seen every object by its watch")
     instance.quiet()
-    before = instance.usage()
     note(rig, "churn.idle", asyncio.run(published(rig, instance, token)))
-    return instance.usage().cpu_s - before.cpu_s
 
 
-def at_work(rig: Rig, instance: Instance, token: str, idle_cpu_s: float) -> None:
+def at_work(rig: Rig, instance: Instance, token: str) -> None:
     """Of the program that idle() has left running."""
     instance.wait_until(lambda: len(instance.resyncs()) > 1, "has not made its second resync")
     instance.quiet()
@@ -80,7 +77,6 @@ def at_work(rig: Rig, instance: Instance, token: str, idle_cpu_s: float) -> None
     rig.add("churn.rate", len(written) / seconds)
     for percent in (50, 99):
         rig.add(f"churn.patch.p{percent}", percentile(written, percent))
-    rig.add("churn.cpu", (taken.after.cpu_s - taken.before.cpu_s - idle_cpu_s) / len(written) * 1e3)
     instance.quiet()
     instance.stop()
 
