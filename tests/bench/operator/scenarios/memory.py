@@ -63,7 +63,7 @@ def imports(rig: Rig) -> None:
 
 
 def grown(rig: Rig) -> None:
-    with rig.instance(resync="6s") as instance:
+    with rig.instance(resync="20s") as instance:  # a resync and the look at every status take some 8 s
         instance.start(SHIPPED)
         instance.wait_until(lambda: instance.handled() >= rig.total, "has not seen every object by its watch")
         instance.quiet()
