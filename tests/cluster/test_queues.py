@@ -226,6 +226,7 @@ def test_places_limits_and_owners_outlive_a_crash(control_plane: ControlPlane, n
         enqueue(stage, "by-api", "/limited", "1", "2", **limits)
         stage.receiver.wait_for(1, path="/line")
         stage.receiver.wait_for(1, path="/limited")
+        wait_for(lambda: over_the_api(stage, "by-api")["lag"] == 1, describe="what was delivered is recorded")
 
         stage.angarium.kill()
         stage.angarium.start()

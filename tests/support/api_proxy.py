@@ -140,8 +140,11 @@ class ApiProxy:
         await self._replace_hold(None)
         await self._cut()
         assert self._runner is not None and self._session is not None
+        self._abort_connections()  # one whose client reads no more would never be closed
         await self._runner.cleanup()
         await self._session.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # what was aborted is closed in a later turn of the loop, which ends after this
 
     async def _switch(
         self, *, listening: bool, refusal: "Refusal | None" = None, silent: bool = False, only: str = ""
