@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -31,17 +32,23 @@ for pid in running:
 
 ROOT = Path(__file__).parents[2]
 BELOW_EPHEMERAL = range(20000, 32000)
+MOST_RUNS = 8
+_HANDED_OUT: deque[int] = deque(maxlen=500)
 
 
 def free_port() -> int:
     """A loopback port nobody listens on, and none that the kernel hands out to outgoing connections: a server that a
-    test stops for a while finds it free again."""
-    for port in random.sample(BELOW_EPHEMERAL, 200):
+    test stops for a while finds it free again. Test runs side by side have ports of their own for the same reason."""
+    ours = BELOW_EPHEMERAL[int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % MOST_RUNS :: MOST_RUNS]
+    for port in random.sample(ours, 200):
+        if port in _HANDED_OUT:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
+            _HANDED_OUT.append(port)
             return port
     raise RuntimeError(f"no free loopback port among 200 between {BELOW_EPHEMERAL.start} and {BELOW_EPHEMERAL.stop}")
 
