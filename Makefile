@@ -32,7 +32,7 @@ lint: $(VENV)/.test
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(VENV)/imports.log || { cat $(VENV)/imports.log; exit 1; }
 
-check: lint  ## The quick tier: style, types, import rules, unit and contract tests (a minute)
+check: lint  ## The quick tier: style, types, import rules, unit and contract tests (two minutes)
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not thorough" $(QUICK)
 
 controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)

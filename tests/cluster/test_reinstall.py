@@ -48,7 +48,7 @@ def before(stage: Stage) -> dict[str, int]:
     for number in range(MANY):
         status = {"status": {"lastSlotTime": long_ago}}
         patch(stage.control_plane, "Schedule", f"interval-{number}", stage.namespace, status, "status")
-    time.sleep(DOWN_S)
+    time.sleep(DOWN_S)  # slots have to pass while nothing runs
     counts = {name: stage.receiver.count(f"/{name}") for name in LIVE}
     stage.angarium.start()
     for name, count in counts.items():

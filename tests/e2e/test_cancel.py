@@ -73,13 +73,13 @@ def test_a_host_that_hangs_is_left_alone_and_its_next_messages_arrive(
     destination.holds(0, SOON_S)
     for number in range(10):
         destination.got(f"/next/{number}")
-    attempted = {"CREATED,ACTIVE,CANCEL_REQUESTED,CANCELED"}
-    never = {"CREATED,CANCEL_REQUESTED,CANCELED"}
-    assert {",".join(states(client, one)) for one in ids[:50]} == attempted
-    assert {",".join(states(client, one)) for one in ids} <= attempted | never
+    attempted, never = "CREATED,ACTIVE,CANCEL_REQUESTED,CANCELED", "CREATED,CANCEL_REQUESTED,CANCELED"
+    became = [",".join(states(client, one)) for one in ids]
+    assert set(became[:50]) == {attempted}
+    assert set(became) <= {attempted, never}
     came = [path for path in destination.watch.came if "hang" in path]
     # Many are canceled in pieces: those that waited may have begun in the places of the first piece.
-    assert PER_HOST <= len(came) == len(set(came)), "none was made twice"
+    assert PER_HOST <= len(came) == len(set(came)) <= became.count(attempted), "none was made twice, or without a lease"
     assert client.get("/v2/dlq").json()["messages"] == []
 
 
