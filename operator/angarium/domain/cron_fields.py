@@ -7,6 +7,7 @@ not take is refused here, with a text that says what to write instead. What a fi
 import re
 from dataclasses import dataclass
 
+from angarium.domain.counts import counted
 from angarium.domain.errors import InvalidInput
 
 MACROS = {
@@ -85,8 +86,9 @@ def _split(expression: str, field: str) -> list[str]:
         raise InvalidInput(field, f"{parts[0].partition('=')[0]}= does not belong here; set the time zone in timeZone")
     if len(parts) != len(_FIELDS):
         shape = "minute, hour, day of month, month, day of week, such as '0 6 * * 1-5'"
-        count = "1 field" if len(parts) == 1 else f"{len(parts)} fields"
-        raise InvalidInput(field, f"has {count}; write exactly five: {shape} (no seconds, no years)")
+        raise InvalidInput(
+            field, f"has {counted(len(parts), 'field')}; write exactly five: {shape} (no seconds, no years)"
+        )
     return parts
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from angarium.domain.counts import counted
 from angarium.files.documents import (
     NO_MANIFEST,
     OUR_KINDS,
@@ -45,8 +46,8 @@ class Report:
     findings: tuple[Finding, ...]
 
     def __str__(self) -> str:
-        looked_at = f"{_counted(self.objects, 'object')} in {_counted(self.files, 'file')}"
-        return f"{looked_at}: {_counted(len(self.findings), 'problem') if self.findings else 'no problem'}"
+        looked_at = f"{counted(self.objects, 'object')} in {counted(self.files, 'file')}"
+        return f"{looked_at}: {counted(len(self.findings), 'problem') if self.findings else 'no problem'}"
 
 
 def check(paths: Sequence[Path], standard_input: Callable[[], bytes], rules: Rules) -> Report:
@@ -84,7 +85,3 @@ def _is_ours(document: Document) -> bool:
     if not isinstance(version, str):
         return document.kind in OUR_KINDS
     return version.partition("/")[0] == GROUP
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

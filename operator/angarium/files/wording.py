@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from angarium.domain.counts import counted
 from angarium.domain.credentials import SigningKeys
 from angarium.domain.declarations import Declared, Kind
 from angarium.domain.destinations import without_secrets
@@ -64,11 +65,11 @@ class Wording:
             case RunFailed(run, reason, error):
                 text = self._row(self._signs.failed, str(run.schedule), f"{reason}: {error}")
             case SlotsSkipped(schedule, count, reason):
-                text = self._row(self._signs.failed, str(schedule), f"{_counted(count, 'slot')} skipped: {reason}")
+                text = self._row(self._signs.failed, str(schedule), f"{counted(count, 'slot')} skipped: {reason}")
             case ClockReset(schedule):
                 text = self._row(self._signs.run, str(schedule), "the clock was set back; starts anew from now")
             case EndpointOrphansFailed(endpoint, ids):
-                given_up = f"{_counted(len(ids), 'message')} given up: EndpointDeleted {self._signs.to} DLQ"
+                given_up = f"{counted(len(ids), 'message')} given up: EndpointDeleted {self._signs.to} DLQ"
                 text = self._row(self._signs.failed, str(endpoint), given_up)
             case TakenOver(ref):
                 text = self._row(self._signs.run, str(ref), "replaces the one that was made over the API")
@@ -106,7 +107,7 @@ class Wording:
     def _run(self, started: RunStarted) -> str:
         by_hand = " by run-now" if started.run.trigger is Trigger.MANUAL else ""
         late = f", {started.lag_s:.0f} s late" if started.lag_s >= LATE_S else ""
-        fired = f"fired{by_hand}: {_counted(len(started.message_ids), 'message')}{late}"
+        fired = f"fired{by_hand}: {counted(len(started.message_ids), 'message')}{late}"
         return self._row(self._signs.run, str(started.run.schedule), fired)
 
     def _row(self, mark: str, subject: str, details: str, at: datetime | None = None) -> str:
@@ -165,10 +166,6 @@ def _destination(message: Message) -> str:
     else:
         text = without_secrets(message.url) if message.url else f"endpoint/{message.endpoint}"
     return text if message.namespace == DEFAULT_NAMESPACE else f"{message.namespace} {text}"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _milliseconds(duration: timedelta) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from angarium.domain.counts import counted
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.destinations import without_secrets
 from angarium.domain.messages import Outcome, Result
@@ -78,11 +79,13 @@ def _event(notice: Notice) -> Told | None:
         case RunFailed(run, reason, error):
             return Told(run.schedule, reason, f"the run of {run.slot:%Y-%m-%dT%H:%M:%SZ} could not start: {error}")
         case SlotsSkipped(schedule, count, SkipReason.FORBIDDEN):
-            text = f"{_slots(count)} skipped for good: an earlier run is still active (concurrencyPolicy Forbid)"
+            text = (
+                f"{counted(count, 'slot')} skipped for good: an earlier run is still active (concurrencyPolicy Forbid)"
+            )
             return Told(schedule, EventReason.SLOTS_FORBIDDEN, text, warning=False)
         case SlotsSkipped(schedule, count, _):
             text = (
-                f"{_slots(count)} passed while nothing could fire and will not run (missedRunPolicy, "
+                f"{counted(count, 'slot')} passed while nothing could fire and will not run (missedRunPolicy, "
                 f"startingDeadlineSeconds); to run once now: kubectl -n {schedule.namespace} annotate "
                 f"--overwrite schedules.angarium.dev {schedule.name} {RUN_NOW}=<any new text>"
             )
@@ -103,10 +106,6 @@ def _event(notice: Notice) -> Told | None:
             )
             return Told(queue, EventReason.PLACE_FREED, text)
     return None
-
-
-def _slots(count: int) -> str:
-    return f"{count} slot" if count == 1 else f"{count} slots"
 
 
 def _failure(outcome: Outcome) -> str:
