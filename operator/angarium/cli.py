@@ -33,7 +33,7 @@ DEV_DEFAULTS = Settings(
 )
 DEV_SHOWN = {"health_port": "one above --port"}
 DEV_PORT = "QSTASH_DEV_PORT"
-RUN_ONLY = {"kubeconfig", "namespaces", "resync", "public_url"}
+RUN_ONLY = {"kubeconfig", "namespaces", "resync", "public_url", "pod"}
 NO_EFFECT = "Accepted as start scripts of other development servers give it; without effect: "
 
 

@@ -203,6 +203,12 @@ class Settings:
     drain: timedelta = _setting(
         timedelta(seconds=30), _duration, "How long attempts may finish when the program is told to end.", "DURATION"
     )
+    pod: str = _setting(
+        "",
+        _text,
+        "The pod that it runs in, NAMESPACE/NAME/UID: where Events about Angarium itself go.",
+        "POD",
+    )
     log_format: str = _setting("json", _choice("json", "text"), "The form of log lines: json or text.", "FORM")
     log_level: str = _setting(
         "info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error.", "LEVEL"

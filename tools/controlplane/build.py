@@ -1,4 +1,4 @@
-"""Find or build what the cluster tests run: kube-apiserver, kube-controller-manager, etcd, kubectl; and kstatus.
+"""Find or build the programs of the cluster and node tests: a Kubernetes control plane, a node, Helm, kstatus.
 
 No package registry ships these programs, so they are built from Go modules pinned in a go.mod, by the Go toolchain
 that the test environment brings. Standard library only: this runs before anything else of the project does.
@@ -19,18 +19,29 @@ from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parents[1]
 KUBERNETES = "v1.36.3"
+MINOR = KUBERNETES.split(".")[1]
+HELM_RELEASE = "v3.22.0"
 
-# Without a version stamped in, kubectl and Helm cannot read the server's version.
-STAMP = "k8s.io/component-base/version"
-VERSION = {"gitVersion": KUBERNETES, "gitMajor": "1", "gitMinor": KUBERNETES.split(".")[1]}
-LDFLAGS = " ".join(["-s", "-w", *(f"-X {STAMP}.{key}={value}" for key, value in VERSION.items())])
+# Without a version stamped in, kubectl and Helm cannot read the server's version, and Helm renders for Kubernetes 1.20.
+STAMPS = {
+    "k8s.io/component-base/version.gitVersion": KUBERNETES,
+    "k8s.io/component-base/version.gitMajor": "1",
+    "k8s.io/component-base/version.gitMinor": MINOR,
+    "helm.sh/helm/v3/internal/version.version": HELM_RELEASE,
+    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMajor": "1",
+    "helm.sh/helm/v3/pkg/chartutil.k8sVersionMinor": MINOR,
+    "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMajor": "1",
+    "helm.sh/helm/v3/pkg/lint/rules.k8sVersionMinor": MINOR,
+}
+LDFLAGS = " ".join(["-s", "-w", *(f"-X {variable}={value}" for variable, value in STAMPS.items())])
 FLAGS = ("-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", LDFLAGS)
 
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A Go module with pins of its own, and the programs that are built of it: package by name."""
+    """Programs that are built together, package by name, of the Go module in `folder`, which has pins of its own."""
 
+    name: str
     folder: Path
     title: str
     takes: str
@@ -38,6 +49,7 @@ class Module:
 
 
 CONTROL_PLANE = Module(
+    "controlplane",
     TOOLS / "controlplane",
     f"the test control plane ({KUBERNETES})",
     "about 3-5 minutes",
@@ -48,8 +60,23 @@ CONTROL_PLANE = Module(
         "kubectl": "k8s.io/kubernetes/cmd/kubectl",
     },
 )
-KSTATUS = Module(TOOLS / "kstatus", "kstatus", "seconds after the control plane, else a minute", {"kstatus": "."})
-MODULES = (CONTROL_PLANE, KSTATUS)
+NODE = Module(
+    "node",
+    TOOLS / "controlplane",
+    f"the programs of a node ({KUBERNETES})",
+    "1-2 minutes after the control plane",
+    {
+        "kubelet": "k8s.io/kubernetes/cmd/kubelet",
+        "kube-proxy": "k8s.io/kubernetes/cmd/kube-proxy",
+        "kube-scheduler": "k8s.io/kubernetes/cmd/kube-scheduler",
+    },
+)
+KSTATUS = Module(
+    "kstatus", TOOLS / "kstatus", "kstatus", "seconds after the control plane, else a minute", {"kstatus": "."}
+)
+HELM = Module("helm", TOOLS / "helm", f"Helm ({HELM_RELEASE})", "about a minute", {"helm": "helm.sh/helm/v3/cmd/helm"})
+COREDNS = Module("coredns", TOOLS / "coredns", "CoreDNS", "about a minute", {"coredns": "."})
+MODULES = (CONTROL_PLANE, KSTATUS, HELM)
 
 SETTINGS = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""}
 LEFT_OUT = ("GOROOT", "GOOS", "GOARCH", "GOEXPERIMENT")
@@ -83,7 +110,7 @@ def cached_folder(module: Module = CONTROL_PLANE) -> Path:
     for part in (*(file.read_bytes() for file in files), *map(str.encode, FLAGS)):
         digest.update(part + b"\0")
     digest.update(go("version", folder=module.folder, capture=True).encode())
-    return cache_root() / module.folder.name / digest.hexdigest()[:16]
+    return cache_root() / module.name / digest.hexdigest()[:16]
 
 
 def cache_root() -> Path:
