@@ -19,7 +19,7 @@ def main() -> None:
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="angarium-layers-") as fresh:
         try:
-            image = build(cache=None if arguments.kept else Path(fresh))
+            image = build(cache=None if arguments.kept else Path(fresh)).image
         except (CannotBuild, DockerfileError) as error:
             sys.exit(f"no image: {error}")
         arguments.output.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,15 @@ class CannotBuild(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """The image, and what it was made with: Python and pip in `tools`, and the key of all that went into it."""
+
+    image: oci.Image
+    tools: Path
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """The build stage when it has run: a folder for each entry of image/, and the key of the step that made it."""
 
@@ -44,14 +53,15 @@ def version(root: Path = ROOT) -> str:
     return str(found)
 
 
-def build(root: Path = ROOT, cache: Path | None = None) -> oci.Image:
+def build(root: Path = ROOT, cache: Path | None = None) -> Built:
     """The image of the project in `root`, its layers in the cache, as long as that is there. What the project's own
     cache keeps has the packages that Debian had when it was made. Raises CannotBuild, or DockerfileError."""
     recipe = dockerfile.read(root / DOCKERFILE, {"VERSION": version(root), "REVISION": _revision(root)})
     _check_machine(recipe)
     stage = _run(recipe, root, cache)
     layers = tuple(_layer(layer, stage, cache) for layer in recipe.layers)
-    return oci.Image(f"{REPOSITORY}:{version(root)}", layers, recipe.config, _created(root))
+    image = oci.Image(f"{REPOSITORY}:{version(root)}", layers, recipe.config, _created(root))
+    return Built(image, stage.folders["tools"], fingerprint(map(str.encode, sorted(stage.keys.values()))))
 
 
 def _check_machine(recipe: Recipe) -> None:
