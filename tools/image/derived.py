@@ -30,7 +30,7 @@ def with_packages(built: Built, name: str, packages: Collection[str], source: Pa
 
 
 def of_files(name: str, files: Mapping[str, Path | bytes], config: Mapping[str, Any], folder: Path) -> oci.Image:
-    """An image of these files only, by their paths in it, all of them executable. Its layer is written into `folder`."""
+    """An image of these files only, by their paths in it, all executable. Its layer is written into `folder`."""
     folders = sorted({parent.as_posix() for path in files for parent in Path(path).parents} - {"."})
     entries = [oci.Entry(path, 0o755, folder=True) for path in folders]
     entries += [oci.Entry(path, 0o755, content) for path, content in sorted(files.items())]
