@@ -1,25 +1,23 @@
 """Each value changes what it says and nothing else; a wrong one stops Helm in words that say what is needed."""
 
+import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from tests.chart.conftest import Render
 from tests.support.chart_cases import CASES, REFUSED, SETTINGS, Case, variable
-from tests.support.cluster import Object
+from tests.support.cluster import Object, Refused, apply, call, path_of
+from tests.support.controlplane import ControlPlane
 from tests.support.differences import difference
 from tests.support.helm import CHART, NAMESPACE, RELEASE, Helm, environment_of, named, only
+from tests.support.rights import create_service_account
 from tools.manifests import chart
 
 from angarium.settings import Settings, load
-
-MONITORING = (
-    *("--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"),
-    *("--api-versions", "monitoring.coreos.com/v1/PrometheusRule"),
-)
 
 
 def setting_case(name: str) -> Case:
@@ -29,22 +27,6 @@ def setting_case(name: str) -> Case:
 
 
 ALL_CASES = [*CASES, *map(setting_case, SETTINGS)]
-
-Render = Callable[[dict[str, Any]], list[Object]]
-
-
-@pytest.fixture(scope="module")
-def render(helm: Helm) -> Render:
-    """The same values are rendered once."""
-    rendered: dict[str, list[Object]] = {}
-
-    def once(values: dict[str, Any]) -> list[Object]:
-        key = repr(values)
-        if key not in rendered:
-            rendered[key] = helm.render(values, *MONITORING)
-        return rendered[key]
-
-    return once
 
 
 def with_value(given: Any, path: str, value: Any) -> dict[str, Any]:
@@ -68,6 +50,50 @@ def test_a_value_changes_what_it_says_and_nothing_else(render: Render, case: Cas
     after = render(with_value(case.given, case.path, case.value))
     assert difference(before, after, NAMESPACE) == case.changes
     as_the_program_reads_it(after)
+
+
+def test_the_api_server_takes_all_that_is_rendered(
+    control_plane: ControlPlane, monitoring: None, render: Render
+) -> None:
+    """Each object of every case, in a dry run that refuses unknown fields; and the pod that each StatefulSet makes, in
+    a namespace that enforces the restricted Pod Security Standard: of a StatefulSet itself that would only warn."""
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    for name in (NAMESPACE, "shop"):
+        metadata = {"name": name, "labels": restricted}
+        apply(control_plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    different = [one for case in ALL_CASES for one in render(with_value(case.given, case.path, case.value))]
+    objects = list({json.dumps(one, sort_keys=True): one for one in different}.values())
+    for name in {"default", *(one["metadata"]["name"] for one in named(objects, "ServiceAccount"))}:
+        create_service_account(control_plane, NAMESPACE, name)
+    for one in objects:
+        apply(control_plane, one, dryRun="All")
+    pods = [pod_of(one) for one in named(objects, "StatefulSet")]
+    assert len(pods) > len(SETTINGS)
+    for pod in pods:
+        create_pod(control_plane, pod)
+    pods[0]["spec"]["containers"][0]["securityContext"]["allowPrivilegeEscalation"] = True
+    with pytest.raises(Refused, match="violates PodSecurity"):
+        create_pod(control_plane, pods[0])
+
+
+def pod_of(stateful_set: Object) -> Object:
+    """The pod that the controller makes of it."""
+    template = stateful_set["spec"]["template"]
+    name = f"{stateful_set['metadata']['name']}-0"
+    volumes = [
+        {
+            "name": claim["metadata"]["name"],
+            "persistentVolumeClaim": {"claimName": f"{claim['metadata']['name']}-{name}"},
+        }
+        for claim in stateful_set["spec"].get("volumeClaimTemplates", [])
+    ]
+    spec = {**template["spec"], "volumes": [*template["spec"]["volumes"], *volumes]}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {**template["metadata"], "name": name}, "spec": spec}
+
+
+def create_pod(control_plane: ControlPlane, pod: Object) -> None:
+    params = {"dryRun": "All", "fieldValidation": "Strict"}
+    call(control_plane, "POST", path_of("Pod", namespace=NAMESPACE), params=params, json=pod)
 
 
 def as_the_program_reads_it(objects: list[Object]) -> Settings:

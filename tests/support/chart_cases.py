@@ -304,6 +304,7 @@ CASES = [
         "extraVolumeMounts",
         [{"name": "backups", "mountPath": "/backups"}],
         {f"{CONTAINER}.volumeMounts[backups]": {"name": "backups", "mountPath": "/backups"}},
+        {"extraVolumes": [{"name": "backups", "emptyDir": {}}]},
     ),
 ]
 
