@@ -30,7 +30,7 @@ def cluster(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     assert [one["metadata"]["name"] for one in left] == [], "a release was left behind"
     for name in CRDS:
         delete(control_plane, "CustomResourceDefinition", name)
-    wait_for(lambda: crds(control_plane) == {}, describe="the CRDs are gone")
+    wait_for(lambda: crds(control_plane), lambda left: left == {}, within=60, describe="the CRDs are gone")
 
 
 def crds(control_plane: ControlPlane) -> dict[str, str | None]:
@@ -67,7 +67,7 @@ def test_a_release_from_its_install_to_its_return(cluster: ControlPlane, admin: 
     assert get(cluster, "Schedule", "s", "first")["spec"]["every"] == "1h"
     admin.succeed("upgrade", "angarium", CHART, "-n", "first", values={"crds": {"keep": False}})
     admin.succeed("uninstall", "angarium", "-n", "first")
-    wait_for(lambda: crds(cluster) == {}, describe="CRDs that are not kept go")
+    wait_for(lambda: crds(cluster), lambda left: left == {}, within=60, describe="CRDs that are not kept go")
 
 
 def test_another_release_meets_crds_that_are_there_already(cluster: ControlPlane, admin: Helm) -> None:
@@ -191,6 +191,31 @@ def test_monitoring_is_missed_aloud_where_the_cluster_does_not_know_it(cluster: 
     for kind in ("ServiceMonitor", "PrometheusRule"):
         assert f"the cluster does not know the kind {kind}" in " ".join(told.split())
     admin.succeed("uninstall", "angarium", "-n", "unwatched")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({}, "serves all namespaces"),
+        ({"watchNamespaces": ["shop", "till"]}, "serves shop, till"),
+        ({"watchNamespaces": ["shop", "till"]}, "kubectl -n shop apply -f -"),
+        ({"service": {"port": 80}}, "port-forward service/angarium 8080:80 "),
+        ({"persistence": {"enabled": False}}, "WARNING: persistence.enabled is false. All messages are lost"),
+        ({"crds": {"enabled": True, "keep": False}}, "WARNING: crds.keep is false."),
+        ({"replicas": 0}, "WARNING: replicas is 0."),
+        ({"settings": {"publicOnly": True}}, "/v2/publish/https://example.com/"),
+        ({"kubeconfig": {"existingSecret": "other"}}, "that of the kubeconfig in the Secret other"),
+    ],
+    ids=lambda part: None if isinstance(part, dict) else part[:30],
+)
+def test_the_notes_tell_what_was_installed(
+    admin: Helm, control_plane: ControlPlane, values: dict[str, Any], words: str
+) -> None:
+    told = admin.succeed("install", "angarium", CHART, "-n", "any", "--dry-run=client", values={**NO_CRDS, **values})
+    _, _, notes = told.partition("NOTES:")
+    assert words in " ".join(notes.split())
+    assert ("WARNING" in notes) == words.startswith("WARNING")
+    assert ("QSTASH_TOKEN" in notes) == ("kubeconfig" not in values)
 
 
 def test_the_first_publish_works_as_the_notes_say(cluster: ControlPlane, admin: Helm, tmp_path: Path) -> None:
