@@ -11,7 +11,7 @@ import httpx
 import pytest
 from tests.support import node
 from tests.support.angarium import Angarium
-from tests.support.cache import cached
+from tools.cache import cached
 from tests.support.cluster import ROOT, wait_for
 from tests.support.programs import Program, free_port
 from tests.support.sdk import dev_server
