@@ -18,7 +18,7 @@ from tests.support.enclosure import Enclosure
 from tests.support.networks import Relay
 from tests.support.programs import Program
 from tools.controlplane import build
-from tools.node import archive
+from tools.image import oci
 from tools.node.parts import CONFIGURATION, Parts
 
 NAME = "node-1"
@@ -232,8 +232,10 @@ class KubeNode(ControlPlane):
             target.write_text(Template(file.read_text()).substitute(values, kubeconfig=kubeconfig))
 
     def _import_pause(self) -> None:
+        program = oci.Entry("pause", 0o755, self.parts.program(build.PAUSE, "pause"))
+        layer = oci.pack([program], self.folder / "pause.layer", "pause")
         image = self.folder / "pause.tar"
-        archive.write(image, PAUSE_IMAGE, self.parts.program(build.PAUSE, "pause"))
+        oci.write(oci.Image(PAUSE_IMAGE, (layer,), {"Entrypoint": ["/pause"], "User": "65532"}), image)
         cluster.wait_for(self._containerd_answers, within=READY_S, describe="containerd answers")
         self.import_image(image)
 

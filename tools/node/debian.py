@@ -4,7 +4,6 @@
 fetched into the cache, and the machine's stay as they were.
 """
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,11 +12,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tools.cache import COMPLETE, cached, fingerprint
 from tools.controlplane.build import cache_root, say
 
 PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2")
 TOOLS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "nft", "ip")
-COMPLETE = ".complete"
+NAME = "debian"
 
 
 class PackagesMissing(Exception):
@@ -47,12 +47,12 @@ class Unpacked:
 def locate() -> Unpacked | None:
     """What is in the cache in the versions that apt-get offers now, or None if it has to be fetched first."""
     files = offered()
-    folder = folder_for(files) if files else None
-    return Unpacked(folder) if folder and (folder / COMPLETE).exists() else None
+    folder = root() / fingerprint(map(str.encode, files))
+    return Unpacked(folder) if files and (folder / COMPLETE).exists() else None
 
 
 def fetch() -> Unpacked:
-    """Download and unpack into the cache. Two runs may do so at once: one of them is thrown away."""
+    """Download and unpack into the cache."""
     if not offered():
         update()
     try:
@@ -63,33 +63,20 @@ def fetch() -> Unpacked:
 
 
 def unpack(files: list[str]) -> Unpacked:
-    folder = folder_for(files)
-    if (folder / COMPLETE).exists():
-        return Unpacked(folder)
-    say(f"fetching {len(files)} Debian packages for the test node, cached afterwards in {folder}")
-    with tempfile.TemporaryDirectory(dir=root(), prefix="unpacking-") as scratch:
-        archives, finished = Path(scratch, "archives"), Path(scratch, "finished")
-        archives.mkdir()
-        finished.mkdir()
-        # apt's own user may not be able to write here: it downloads as root then, and says so.
-        apt("download", *(name.partition("_")[0] for name in files), cwd=archives)
-        for archive in sorted(archives.glob("*.deb")):
-            run(["dpkg-deb", "--extract", archive, finished])
-        lacking = [name for name in TOOLS if not shutil.which(name, path=Unpacked(finished).environment()["PATH"])]
+    """The packages in these versions, which decide where in the cache they are."""
+
+    def fill(folder: Path) -> None:
+        say(f"fetching {len(files)} Debian packages for the test node, cached afterwards in {folder}")
+        with tempfile.TemporaryDirectory(dir=folder) as archives:
+            apt("download", *(name.partition("_")[0] for name in files), cwd=Path(archives))
+            for archive in sorted(Path(archives).glob("*.deb")):
+                run(["dpkg-deb", "--extract", archive, folder])
+        path = Unpacked(folder).environment()["PATH"]
+        lacking = [name for name in TOOLS if not shutil.which(name, path=path)]
         if lacking:
             raise PackagesMissing(f"{', '.join(PACKAGES)} were unpacked, and there is no {', '.join(lacking)} in them")
-        (finished / COMPLETE).touch()
-        publish(finished, folder)
-    return Unpacked(folder)
 
-
-def publish(finished: Path, folder: Path) -> None:
-    """Only a complete folder gets the final name. Whoever comes second leaves the first one's in place."""
-    try:
-        finished.rename(folder)
-    except OSError:
-        if not (folder / COMPLETE).exists():
-            raise
+    return Unpacked(cached(NAME, map(str.encode, files), fill))
 
 
 def offered() -> list[str]:
@@ -133,15 +120,9 @@ def run(command: Iterable[str | Path], cwd: Path | None = None, env: Mapping[str
     return done.stdout
 
 
-def folder_for(files: list[str]) -> Path:
-    return root() / hashlib.sha256("\n".join(files).encode()).hexdigest()[:16]
-
-
 def lists() -> Path:
     return root() / "lists"
 
 
 def root() -> Path:
-    root = cache_root() / "debian"
-    root.mkdir(parents=True, exist_ok=True)
-    return root
+    return cache_root() / NAME
