@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.support.kubenode import KubeNode
 from tools.node import machine, parts
 
+VOLUMES = 3
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
@@ -25,7 +27,9 @@ def main() -> None:
             for image in arguments.image:
                 node.import_image(image.absolute())
             print(f"The node is Ready. kubectl and helm of this shell know it; logs are in {folder}.", file=sys.stderr)
-            print("A claim needs a volume: see KubeNode.add_volume. The node ends with this shell.", file=sys.stderr)
+            for number in range(1, VOLUMES + 1):
+                node.add_volume(f"volume-{number}")
+            print(f"There are {VOLUMES} volumes to claim. The node ends with this shell.", file=sys.stderr)
             subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=node.shell_environment(), check=False)
         finally:
             node.stop()

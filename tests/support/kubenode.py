@@ -128,16 +128,17 @@ class KubeNode(ControlPlane):
         """A file as the node sees it, without the end of its last line."""
         return self._enclosure.run("cat", path).stdout.rstrip("\n")
 
-    def import_image(self, image: Path) -> None:
-        """Images come from archives alone: there is no registry."""
+    def import_image(self, image: Path) -> str:
+        """Images come from archives alone: there is no registry. Returns the name that a pod uses."""
         self._enclosure.run("ctr", "--address", CONTAINERD, "--namespace", "k8s.io", "images", "import", image)
+        return oci.read(image).name
 
     def lead(self, address: str, port: int) -> str:
         """An address of a pod or a Service, as host:port that can be reached from outside."""
         assert self._relay is not None, "the node was never started"
         return f"127.0.0.1:{self._relay.lead(address, port)}"
 
-    def add_volume(self, name: str, size: str = "1Gi") -> Path:
+    def add_volume(self, name: str, size: str = "10Gi") -> Path:
         """A volume for the next claim that asks for none in particular; the folder that it is."""
         path = self.folder / "volumes" / name
         path.mkdir(parents=True)
