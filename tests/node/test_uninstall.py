@@ -51,7 +51,7 @@ def test_without_its_volume(node: KubeNode, release: Release, receiver: Receiver
 
 
 def uninstall(release: Release) -> datetime:
-    """Returns an instant after which there was no pod. Its last runs may not be in the status: that is written later."""
+    """Returns an instant at which there was no pod any more. Its last runs may be missing in the status."""
     release.uninstall()
     return datetime.now(UTC)
 
