@@ -12,12 +12,12 @@ from tools.controlplane.build import cache_root
 COMPLETE = ".complete"
 
 
-def cached(name: str, parts: Iterable[bytes], fill: Callable[[Path], None], *, anew: bool = False) -> Path:
-    """A folder that `fill` makes once for these parts, or once more if `anew`. Processes that ask at the same time wait
-    for each other; a folder that was left half made is made again."""
-    folder = cache_root() / name / fingerprint(parts)
+def cached(name: str, parts: Iterable[bytes], fill: Callable[[Path], None], root: Path | None = None) -> Path:
+    """A folder that `fill` makes once for these parts, in the cache or in `root`. Processes that ask at the same time
+    wait for each other; a folder that was left half made is made again."""
+    folder = (root or cache_root()) / name / fingerprint(parts)
     with _locked(folder.with_suffix(".lock")):
-        if anew or not (folder / COMPLETE).exists():
+        if not (folder / COMPLETE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
             fill(folder)

@@ -133,7 +133,9 @@ data() {
 }
 
 settle_packages() {
+    # Programs of packages start a Python where it was unpacked; the lists of files have their digests.
     rm -rf "${out:?}/$SITE/bin"
+    sed -i '/^\(\.\.\/\)*bin\//d' "$out/$SITE"/*.dist-info/RECORD
     find "$out/$SITE" -depth -type d \( -name tests -o -name test \) -exec rm -rf {} +
     find "$out/$SITE" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.[ch]' \) -delete
     compile "$out/$SITE"

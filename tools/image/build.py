@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
@@ -31,6 +31,15 @@ class CannotBuild(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Built:
+    """The image, and what it was made with: Python and pip in `tools`, and the key of all that went into it."""
+
+    image: oci.Image
+    tools: Path
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """The build stage when it has run: a folder for each entry of image/, and the key of the step that made it."""
 
@@ -44,14 +53,15 @@ def version(root: Path = ROOT) -> str:
     return str(found)
 
 
-def build(root: Path = ROOT, *, anew: bool = False) -> oci.Image:
-    """The image of the project in `root`, its layers in the cache. With `anew` nothing kept is used: so newer packages
-    of Debian come in. Raises CannotBuild, or DockerfileError."""
+def build(root: Path = ROOT, cache: Path | None = None) -> Built:
+    """The image of the project in `root`, its layers in the cache, as long as that is there. What the project's own
+    cache keeps has the packages that Debian had when it was made. Raises CannotBuild, or DockerfileError."""
     recipe = dockerfile.read(root / DOCKERFILE, {"VERSION": version(root), "REVISION": _revision(root)})
     _check_machine(recipe)
-    stage = _run(recipe, root, anew=anew)
-    layers = tuple(_layer(layer, stage, anew=anew) for layer in recipe.layers)
-    return oci.Image(f"{REPOSITORY}:{version(root)}", layers, recipe.config, _created(root))
+    stage = _run(recipe, root, cache)
+    layers = tuple(_layer(layer, stage, cache) for layer in recipe.layers)
+    image = oci.Image(f"{REPOSITORY}:{version(root)}", layers, recipe.config, _created(root))
+    return Built(image, stage.folders["tools"], fingerprint(map(str.encode, sorted(stage.keys.values()))))
 
 
 def _check_machine(recipe: Recipe) -> None:
@@ -70,7 +80,7 @@ def _check_machine(recipe: Recipe) -> None:
     )
 
 
-def _run(recipe: Recipe, root: Path, *, anew: bool) -> Stage:
+def _run(recipe: Recipe, root: Path, cache: Path | None) -> Stage:
     folders: dict[str, Path] = {}
     keys: dict[str, str] = {}
     key = recipe.base + platform.machine()
@@ -82,14 +92,14 @@ def _run(recipe: Recipe, root: Path, *, anew: bool) -> Stage:
                 key = fingerprint([key.encode(), *_take(step, root, place)])
             else:
                 key = fingerprint([key.encode(), *map(str.encode, step.arguments)])
-                for made in _made(step, key, place, anew=anew).iterdir():
+                for made in _made(step, key, place, cache).iterdir():
                     if made.is_dir():
                         (place / MADE / made.name).symlink_to(made)
                         folders[made.name], keys[made.name] = made, key
     return Stage(folders, keys)
 
 
-def _made(step: Run, key: str, place: Path, *, anew: bool) -> Path:
+def _made(step: Run, key: str, place: Path, cache: Path | None) -> Path:
     """The folder with what a step of the build stage has made, from the cache or by running it."""
 
     def fill(folder: Path) -> None:
@@ -98,7 +108,7 @@ def _made(step: Run, key: str, place: Path, *, anew: bool) -> Path:
         for name in set(os.listdir(place / MADE)) - before:
             shutil.move(place / MADE / name, folder / name)
 
-    return cached("image", [key.encode()], fill, anew=anew)
+    return cached("image", [key.encode()], fill, cache)
 
 
 def assemble(arguments: Sequence[str], place: Path) -> None:
@@ -112,7 +122,7 @@ def assemble(arguments: Sequence[str], place: Path) -> None:
 
 
 def _take(step: Take, root: Path, place: Path) -> Iterator[bytes]:
-    """Copy as COPY does, what .dockerignore leaves out aside; yields the names, modes and contents of what it copied."""
+    """Copy as COPY does, without what .dockerignore names; yields names, modes and contents of what it copied."""
     ignored = [line for line in (root / ".dockerignore").read_text().splitlines() if line]
     for source in step.sources:
         into = place / step.target
@@ -146,22 +156,22 @@ def _ignored(path: Path, patterns: Sequence[str]) -> bool:
     return False
 
 
-def _layer(layer: dockerfile.Layer, stage: Stage, *, anew: bool) -> oci.Layer:
+def _layer(layer: dockerfile.Layer, stage: Stage, cache: Path | None) -> oci.Layer:
     folder = layer.source.removeprefix(f"{MADE}/")
     if folder not in stage.folders:
         raise CannotBuild(f"{DOCKERFILE}: no step of the build stage makes {layer.source}")
     entries = oci.entries_of(stage.folders[folder], layer.target, layer.owner, layer.group)
-    return packed(entries, [stage.keys[folder], layer.text], layer.text, anew=anew)
+    return packed(entries, [stage.keys[folder], layer.text], layer.text, cache)
 
 
-def packed(entries: Iterator[oci.Entry], parts: Sequence[str], text: str, *, anew: bool = False) -> oci.Layer:
+def packed(entries: Iterable[oci.Entry], parts: Sequence[str], text: str, cache: Path | None = None) -> oci.Layer:
     """A layer that is packed once for these parts, which are to say all that its entries are made of."""
 
     def fill(folder: Path) -> None:
         layer = oci.pack(entries, folder / "layer.tar.gz", text)
         (folder / "digests").write_text(f"{layer.digest}\n{layer.diff_id}\n")
 
-    folder = cached("image-layers", [part.encode() for part in parts], fill, anew=anew)
+    folder = cached("image-layers", [part.encode() for part in parts], fill, cache)
     digest, diff_id = (folder / "digests").read_text().split()
     return oci.Layer(folder / "layer.tar.gz", digest, diff_id, text)
 
@@ -171,7 +181,7 @@ def _revision(root: Path) -> str:
 
 
 def _created(root: Path) -> int:
-    """When the image says it was made: SOURCE_DATE_EPOCH, else when the last commit was, so that it says so each time."""
+    """When it says it was made: SOURCE_DATE_EPOCH, else the last commit's time, so that it says so each time."""
     return int(os.environ.get("SOURCE_DATE_EPOCH") or _git(root, "log", "-1", "--format=%ct") or 0)
 
 

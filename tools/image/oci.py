@@ -1,7 +1,7 @@
 """OCI image archives: written without an engine, and read back strictly.
 
-The formats are those of the OCI image specification 1.1 (image-layout, manifest, config, layer). A `manifest.json` beside
-them serves engines that know the older archive only.
+The formats are those of the OCI image specification 1.1 (image-layout, manifest, config, layer). A `manifest.json`
+beside them serves engines that know the older archive only.
 """
 
 import gzip
@@ -13,16 +13,15 @@ import stat
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 INDEX_TYPE = "application/vnd.oci.image.index.v1+json"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-
-_CHUNK = 1 << 20
 
 
 class ArchiveError(Exception):
@@ -87,15 +86,17 @@ def entries_of(folder: Path, target: str = "", owner: int = 0, group: int = 0) -
 
 def pack(entries: Iterable[Entry], file: Path, text: str) -> Layer:
     """Write a layer into `file`. The same entries give the same bytes: no names of users, no times."""
-    unpacked, packed = hashlib.sha256(), hashlib.sha256()
-    with file.open("wb") as raw:
-        with (
-            gzip.GzipFile(fileobj=_Hashed(raw, packed), mode="wb", compresslevel=9, mtime=0, filename="") as zipped,
-            tarfile.open(fileobj=_Hashed(zipped, unpacked), mode="w|", format=tarfile.PAX_FORMAT) as tar,
-        ):
-            for entry in entries:
-                _add(tar, entry)
-    return Layer(file, _digest(packed), _digest(unpacked), text)
+    unpacked = hashlib.sha256()
+    with (
+        file.open("wb") as raw,
+        gzip.GzipFile(fileobj=raw, mode="wb", compresslevel=9, mtime=0, filename="") as zipped,
+        tarfile.open(fileobj=_Hashed(zipped, unpacked), mode="w|", format=tarfile.PAX_FORMAT) as tar,
+    ):
+        for entry in entries:
+            _add(tar, entry)
+    with file.open("rb") as packed:
+        digest = hashlib.file_digest(packed, "sha256").hexdigest()
+    return Layer(file, f"sha256:{digest}", f"sha256:{unpacked.hexdigest()}", text)
 
 
 def write(image: Image, file: Path) -> str:
@@ -108,12 +109,13 @@ def write(image: Image, file: Path) -> str:
             "org.opencontainers.image.ref.name": image.name.rpartition(":")[2],
         },
     }
+    blobs: dict[str, bytes | Path] = {_blob(_digest_of(content)): content for content in (config, manifest)}
+    blobs |= {_blob(layer.digest): layer.file for layer in image.layers}
     files = {
         "oci-layout": b'{"imageLayoutVersion":"1.0.0"}',
         "index.json": _json({"schemaVersion": 2, "mediaType": INDEX_TYPE, "manifests": [described]}),
         "manifest.json": _json(_older(image, config)),
-    } | {_blob(_digest_of(content)): content for content in (config, manifest)}
-    blobs = {_blob(layer.digest): layer.file for layer in image.layers}
+    }
     draft = file.with_suffix(".draft")
     with tarfile.open(draft, "w", format=tarfile.PAX_FORMAT) as tar:
         for name, content in (*files.items(), *blobs.items()):
@@ -242,8 +244,6 @@ def _described(content: bytes, media_type: str) -> dict[str, Any]:
 
 
 def _instant(seconds: int) -> str:
-    from datetime import UTC, datetime
-
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -256,17 +256,13 @@ def _blob(digest: str) -> str:
 
 
 def _digest_of(content: bytes) -> str:
-    return _digest(hashlib.sha256(content))
-
-
-def _digest(hashed: "hashlib._Hash") -> str:
-    return f"sha256:{hashed.hexdigest()}"
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 class _Hashed(io.RawIOBase):
     """Passes on what is written, and counts it into a digest."""
 
-    def __init__(self, target: IO[bytes], digest: "hashlib._Hash") -> None:
+    def __init__(self, target: gzip.GzipFile, digest: "hashlib._Hash") -> None:
         self._target = target
         self._hash = digest
 
