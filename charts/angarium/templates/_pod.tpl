@@ -1,5 +1,5 @@
 {{- define "angarium.podSpec" -}}
-serviceAccountName: {{ include "angarium.serviceAccountName" . }}
+serviceAccountName: {{ include "angarium.serviceAccountName" . | toYaml }}
 automountServiceAccountToken: {{ not .Values.kubeconfig.existingSecret }}
 # Variables for every Service of the namespace would look like settings.
 enableServiceLinks: false
@@ -12,7 +12,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | toYaml }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -85,14 +85,14 @@ volumes:
   {{- else if .Values.persistence.existingClaim }}
   - name: data
     persistentVolumeClaim:
-      claimName: {{ .Values.persistence.existingClaim }}
+      claimName: {{ .Values.persistence.existingClaim | toYaml }}
   {{- end }}
   - name: tmp
     emptyDir: {}
   {{- with .Values.kubeconfig.existingSecret }}
   - name: kubeconfig
     secret:
-      secretName: {{ . }}
+      secretName: {{ . | toYaml }}
       defaultMode: 0440
   {{- end }}
   {{- with .Values.extraVolumes }}
@@ -104,12 +104,17 @@ volumes:
 {{- define "angarium.env" -}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- if .Values.kubeconfig.existingSecret }}
+- name: ANGARIUM_KUBECONFIG
+  value: {{ printf "/etc/angarium/kubeconfig/%s" .Values.kubeconfig.key | quote }}
+{{- else }}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: POD_UID
   valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 - name: ANGARIUM_POD
   value: $(POD_NAMESPACE)/$(POD_NAME)/$(POD_UID)
+{{- end }}
 - name: ANGARIUM_PUBLIC_URL
   value: {{ .Values.publicUrl | default (printf "http://%s.$(POD_NAMESPACE).svc:%d" (include "angarium.fullname" .) (int64 .Values.service.port)) | quote }}
 {{- with .Values.watchNamespaces }}
@@ -122,10 +127,6 @@ volumes:
 {{- end }}
 - name: ANGARIUM_DRAIN
   value: {{ printf "%ds" (int64 .Values.drainSeconds) }}
-{{- if .Values.kubeconfig.existingSecret }}
-- name: ANGARIUM_KUBECONFIG
-  value: {{ printf "/etc/angarium/kubeconfig/%s" .Values.kubeconfig.key | quote }}
-{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: ANGARIUM_{{ $name | snakecase | upper }}
   value: {{ include "angarium.settingText" $value | quote }}
