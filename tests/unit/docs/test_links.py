@@ -14,6 +14,8 @@ PAGES = sorted(
     for page in ROOT.glob(pattern)
     if "node_modules" not in page.parts
 )
+TODAY = [page for page in PAGES if page.name != "CHANGELOG.md" and "adr" not in page.parts]
+"""Those that speak of the project as it is now, and not of what it was."""
 anchors_of = cache(anchors)
 
 
@@ -30,6 +32,15 @@ def leads(page: Path, link: str) -> bool:
     file, _, anchor = link.partition("#")
     target = (page.parent / file).resolve() if file else page
     return target.is_relative_to(ROOT) and target.exists() and (not anchor or anchor in anchors_of(target))
+
+
+@pytest.mark.parametrize("page", TODAY, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_that_are_named_are_there(page: Path) -> None:
+    """A path in code, of a test or a module, is as good as a link."""
+    named = re.findall(
+        r"(?<![\w/])(?:charts/angarium|crds|deploy|docs|examples|operator|tests|tools)/[\w./*-]*\w", page.read_text()
+    )
+    assert [name for name in named if not any(ROOT.glob(name))] == []
 
 
 def test_all_pages_are_looked_at() -> None:
