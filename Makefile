@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/chart tests/cluster tests/e2e
 
-.PHONY: help run check lint test test-thorough mutants docs manifests controlplane bench bench-operator lock clean
+.PHONY: help image run check lint test test-thorough mutants docs manifests controlplane bench bench-operator lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -46,6 +46,9 @@ test-thorough: lint controlplane  ## The long rounds: outages of minutes, many k
 
 mutants: $(VENV)/.test  ## Break the named rules one by one: each must turn a test red (minutes)
 	@$(BIN)/python -m tests.mutants
+
+image: $(VENV)/bin/python  ## Build the image as an OCI archive, without an engine (Debian 12; docs/image.md)
+	@$(BIN)/python -m tools.image
 
 docs: $(VENV)/.test  ## Write the pages of docs/ that are made from the program (make check fails on a stale one)
 	@$(BIN)/python -m tools.docs

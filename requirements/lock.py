@@ -14,6 +14,7 @@ def pin(output: str, *sources: str) -> None:
 
 
 pin("requirements/run.txt", "pyproject.toml", "--extra", "dev")
+pin("requirements/image.txt", "pyproject.toml", "--constraint", "requirements/run.txt")
 pin("requirements/build.txt", "requirements/build.in", "--constraint", "requirements/run.txt")
 TEST = ("--extra", "dev", "--group", "test", "--constraint", "requirements/run.txt")
 pin("requirements/test.txt", "pyproject.toml", *TEST)

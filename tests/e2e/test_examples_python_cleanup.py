@@ -10,11 +10,11 @@ import pytest
 from qstash import QStash
 from qstash.schedule import ScheduleState
 from tests.support.angarium import Angarium
-from tests.support.cache import cached
 from tests.support.cluster import ROOT, wait_for
 from tests.support.dockerfile import read_dockerfile
 from tests.support.programs import Program, free_port
 from tests.support.sdk import dev_server
+from tools.cache import cached
 
 from angarium.files.users import USERS
 

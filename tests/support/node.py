@@ -10,7 +10,7 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-from tests.support.cache import cached
+from tools.cache import cached
 
 MANIFEST, LOCK = "package.json", "package-lock.json"
 INSTALL_S = 300.0

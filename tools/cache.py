@@ -1,21 +1,21 @@
-"""Folders outside of the project that are filled once for what they depend on: installed projects, built programs."""
+"""Folders outside of the project that are filled once for what they depend on: installed projects, parts of images."""
 
 import fcntl
 import hashlib
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "angarium"
+from tools.controlplane.build import cache_root
+
 COMPLETE = ".complete"
 
 
-def cached(name: str, parts: Iterable[bytes], fill: Callable[[Path], None]) -> Path:
-    """A folder that `fill` makes once for these parts. Test processes that ask at the same time wait for each other;
-    a folder that was left half made is made again."""
-    folder = CACHE / name / _fingerprint(parts)
+def cached(name: str, parts: Iterable[bytes], fill: Callable[[Path], None], root: Path | None = None) -> Path:
+    """A folder that `fill` makes once for these parts, in the cache or in `root`. Processes that ask at the same time
+    wait for each other; a folder that was left half made is made again."""
+    folder = (root or cache_root()) / name / fingerprint(parts)
     with _locked(folder.with_suffix(".lock")):
         if not (folder / COMPLETE).exists():
             shutil.rmtree(folder, ignore_errors=True)
@@ -25,7 +25,7 @@ def cached(name: str, parts: Iterable[bytes], fill: Callable[[Path], None]) -> P
     return folder
 
 
-def _fingerprint(parts: Iterable[bytes]) -> str:
+def fingerprint(parts: Iterable[bytes]) -> str:
     digest = hashlib.sha256()
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
