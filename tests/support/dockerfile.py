@@ -2,20 +2,21 @@
 
 import fnmatch
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.image.dockerfile import Instruction, instructions
 
 
 @dataclass(frozen=True, slots=True)
 class Dockerfile:
-    """`instructions` are pairs of the word in capitals and the rest, with continued lines joined."""
+    """That of one folder, which is also what a build of it is given."""
 
     folder: Path
-    instructions: tuple[tuple[str, str], ...]
+    instructions: tuple[Instruction, ...]
 
     def all(self, word: str) -> list[str]:
-        return [rest for one, rest in self.instructions if one == word]
+        return [one.rest for one in self.instructions if one.word == word]
 
     @property
     def command(self) -> list[str]:
@@ -35,6 +36,4 @@ class Dockerfile:
 
 
 def read_dockerfile(folder: Path) -> Dockerfile:
-    text = re.sub(r"\\\n", " ", (folder / "Dockerfile").read_text())
-    lines = [line.split(maxsplit=1) for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return Dockerfile(folder, tuple((word.upper(), rest) for word, rest in lines))
+    return Dockerfile(folder, tuple(instructions(folder / "Dockerfile")))
