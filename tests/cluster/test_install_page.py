@@ -183,11 +183,13 @@ def test_a_section(reader: Reader, section: str, in_place_of_the_pod: str) -> No
     case = CASES[section]
     todo = [one.text for block in blocks_of(section) for one in commands(block.text) if not skipped(one.text)]
     reader.run(*case.before)
-    printed = reader.run(*(text.replace(FORWARDED, in_place_of_the_pod) for text in todo))
-    assert WORDS_PRINTED.get(section, "") in printed
-    for command, words in case.shows.items():
-        assert words in reader.run(command), command
-    reader.run(*case.after)
+    try:
+        printed = reader.run(*(text.replace(FORWARDED, in_place_of_the_pod) for text in todo))
+        assert WORDS_PRINTED.get(section, "") in printed
+        for command, words in case.shows.items():
+            assert words in reader.run(command), command
+    finally:
+        run_all([*case.after], reader.folder, reader.environment)
 
 
 def test_every_section_with_commands_is_followed() -> None:
