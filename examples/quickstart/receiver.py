@@ -1,7 +1,6 @@
 """A receiver of messages, as small as it gets: an HTTP server that prints what arrives.
 
-/ok answers 200, as /reports and /audit do for ./cluster; /flaky answers 500 to the first two attempts of each message;
-/broken always answers 500. It listens on this machine only, or where it is told: receiver.py ADDRESS PORT.
+/ok answers 200, /flaky answers 500 to the first two attempts of each message, /broken always answers 500.
 
 It believes whoever calls. A receiver that can be reached from outside has to verify the header Upstash-Signature, which
 the QStash SDKs do with the two signing keys that Angarium prints at its start:
@@ -37,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def answer(self, attempt: int) -> int:
-        if self.path in ("/ok", "/reports", "/audit"):
+        if self.path == "/ok":
             return 200
         if self.path == "/flaky":
             return 200 if attempt > 2 else 500
@@ -49,8 +48,7 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    address = (sys.argv[1], int(sys.argv[2])) if len(sys.argv) == 3 else ADDRESS
-    with ThreadingHTTPServer(address, Handler) as server:
+    with ThreadingHTTPServer(ADDRESS, Handler) as server:
         server.serve_forever()
 
 

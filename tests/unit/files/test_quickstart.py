@@ -11,17 +11,14 @@ from http.client import HTTPConnection
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import ModuleType
-from urllib.parse import urlsplit
 
 import pytest
-from tests.support.cluster import documents_of
 
 from angarium.files.inventory import take_inventory
 from angarium.files.validation import Validator
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 QUICKSTART = EXAMPLES / "quickstart"
-CLUSTER = QUICKSTART / "cluster"
 FIRST_KINDS = {"Endpoint", "Topic", "Schedule", "Token"}
 
 
@@ -29,7 +26,7 @@ FIRST_KINDS = {"Endpoint", "Topic", "Schedule", "Token"}
     ("folder", "expected"),
     [
         (QUICKSTART, FIRST_KINDS),
-        (CLUSTER, FIRST_KINDS),
+        (QUICKSTART / "cluster", FIRST_KINDS),
         (EXAMPLES / "queues", {"Endpoint", "Queue", "Schedule"}),
     ],
 )
@@ -80,26 +77,6 @@ def test_receiver(receiver: HTTPConnection) -> None:
     assert answers(receiver, "/flaky", "msg_2", 1) == [200]
     assert answers(receiver, "/broken", "msg_4", 3) == [500, 500, 500]
     assert answers(receiver, "/elsewhere", "msg_5", 1) == [404]
-
-
-def test_receiver_in_a_cluster(receiver: HTTPConnection) -> None:
-    """What the example for a cluster sends to is answered with success, at the address that its Service leads to."""
-    documents = [one for file in sorted(CLUSTER.glob("*.yaml")) for one in documents_of(file)]
-    urls = [one["spec"]["url"] for one in documents if one["kind"] == "Endpoint"]
-    urls += [member["url"] for one in documents if one["kind"] == "Topic" for member in one["spec"]["endpoints"]]
-    assert len(urls) == 2
-    for number, url in enumerate(urls):
-        assert answers(receiver, urlsplit(url).path, f"msg_{number}", 1) == [200]
-    deployment, service = documents_of(CLUSTER.parent / "receiver" / "deployment.yaml")
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    (port,) = service["spec"]["ports"]
-    assert {urlsplit(url).netloc for url in urls} == {f"{service['metadata']['name']}.default.svc:{port['port']}"}
-    assert container["command"] == [
-        "python",
-        "/app/receiver.py",
-        "0.0.0.0",
-        str(container["ports"][0]["containerPort"]),
-    ]
 
 
 def test_a_taken_port_is_one_clear_line() -> None:
