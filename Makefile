@@ -6,7 +6,8 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/chart tests/cluster tests/e2e
 
-.PHONY: help image run check lint test test-thorough mutants docs manifests controlplane bench bench-operator lock clean
+.PHONY: help image run check lint test test-node test-thorough mutants docs manifests controlplane node node-parts bench \
+	bench-operator lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -38,7 +39,16 @@ check: lint  ## The quick tier: style, types, import rules, unit and contract te
 controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
-test: check controlplane  ## Everything: what has to pass before a change lands
+node-parts: $(VENV)/.test  ## Bring what a Kubernetes node is made of (minutes, then cached), if this machine can carry one
+	@$(BIN)/python -m tools.node.parts
+
+test-node: node-parts  ## Real pods on a real Kubernetes node of the tests' own (needs root and Debian 12)
+	@$(BIN)/pytest -q -m "not thorough" tests/node
+
+node: node-parts  ## A Kubernetes node to look around on, and a shell that knows it; it ends with the shell
+	@$(BIN)/python -m tests.node
+
+test: check controlplane test-node  ## Everything: what has to pass before a change lands
 	@$(BIN)/pytest -q -n 3 --dist loadfile -m "not thorough" $(REAL)
 
 test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills

@@ -57,7 +57,7 @@ CASES = {
     "A cluster on a laptop": Case(
         shows={
             IMAGE: "angarium.dev/angarium:0.1.0",
-            "kubectl -n default get deployments,services,configmaps": "deployment.apps/receiver",
+            "kubectl -n default get deployments": "receiver",
             "kubectl -n default get angarium -o name": "schedule.angarium.dev/heartbeat",
         },
         after=(NO_RELEASE, "kubectl -n default delete -f examples/quickstart/cluster"),

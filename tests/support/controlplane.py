@@ -9,7 +9,7 @@ import secrets
 import ssl
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,13 @@ class ControlPlane:
     `pause_apiserver()` … `resume_apiserver()` (connections that nobody answers).
     """
 
+    host = "127.0.0.1"
+
     def __init__(self, folder: Path, assets: Path) -> None:
         self.folder = folder
         self.assets = assets
         self.admin_token = secrets.token_hex(16)
-        self.url = f"https://127.0.0.1:{free_port()}"
+        self.url = f"https://{self.host}:{free_port()}"
         self.kubeconfig = folder / "admin.kubeconfig"
         # The API server makes its own certificate, and one more key pair for service accounts would need OpenSSL.
         self.ca_file = folder / "pki" / "apiserver.crt"
@@ -78,9 +80,9 @@ class ControlPlane:
         """Start etcd and the API server; returns when the API server is ready."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / "audit-policy.yaml").write_text(AUDIT_POLICY)
-        (self.folder / "tokens.csv").write_text(f"{self.admin_token},admin,admin,system:masters\n")
+        (self.folder / "tokens.csv").write_text("".join(f"{line}\n" for line in self._users()))
         self.write_kubeconfig(self.kubeconfig, self.admin_token)
-        self._etcd.start()
+        self._start(self._etcd)
         self.start_apiserver()
 
     def stop(self) -> None:
@@ -102,7 +104,7 @@ class ControlPlane:
 
     def start_apiserver(self) -> None:
         """Start the API server on its port, with the data there is; returns when it is ready."""
-        self._apiserver.start()
+        self._start(self._apiserver)
         self._await_ok(self._apiserver, self.url, "/readyz")
 
     def stop_apiserver(self) -> None:
@@ -125,7 +127,7 @@ class ControlPlane:
     def start_controller_manager(self) -> None:
         """Garbage collection by ownerReferences, and the removal of deleted namespaces. Nothing else runs."""
         if not self._controller_manager.running:
-            self._controller_manager.start()
+            self._start(self._controller_manager)
             self._await_ok(self._controller_manager, self._controller_manager_url, "/healthz")
 
     def stop_controller_manager(self) -> None:
@@ -209,6 +211,13 @@ class ControlPlane:
                 time.sleep(0.05)
         state = f"not ready after {READY_S:.0f} s ({said})" if program.running else "it ended"
         raise RuntimeError(f"{program.name}: {state}\n{program.last_words()}\n{self._etcd.last_words(5)}")
+
+    def _users(self) -> Iterator[str]:
+        """Lines of the API server's file of tokens: token, name, uid, groups."""
+        yield f"{self.admin_token},admin,admin,system:masters"
+
+    def _start(self, program: Program) -> None:
+        program.start()
 
     def _program(self, name: str, flags: Mapping[str, str | Path]) -> Program:
         argv = [str(self.assets / name), *(f"--{flag}={value}" for flag, value in flags.items())]

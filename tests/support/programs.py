@@ -60,10 +60,20 @@ def python_module(module: ModuleType, *arguments: str | Path) -> tuple[str | Pat
 
 
 class Program:
-    """One program in a process group of its own (Ctrl-C reaches the tests, not it), its output appended to `log`."""
+    """One program in a process group of its own (Ctrl-C reaches the tests, not it), its output appended to `log`.
 
-    def __init__(self, argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None) -> None:
+    `launch`: what runs it, if it is not run as it is.
+    """
+
+    def __init__(
+        self,
+        argv: Sequence[str | Path],
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        launch: Sequence[str | Path] = (),
+    ) -> None:
         self.argv = [str(part) for part in argv]
+        self.launch = [str(part) for part in launch]
         self.log = log
         self.env = env
         self._process: subprocess.Popen[bytes] | None = None
@@ -71,6 +81,11 @@ class Program:
     @property
     def running(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def started(self) -> bool:
+        """Whether it was ever started; it may have ended."""
+        return self._process is not None
 
     @property
     def pid(self) -> int:
@@ -85,8 +100,9 @@ class Program:
             raise RuntimeError(f"{self.name} is running already")
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
-                self.argv, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.env, start_new_session=True
-            )
+                [*self.launch, *self.argv],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=self.env, start_new_session=True,
+            )  # fmt: skip
         tell_watcher(f"+{self._process.pid}")
 
     def stop(self, grace_s: float = 5.0) -> int:

@@ -12,10 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
 from aiohttp import web
+from tests.support.networks import step_into
 
 ENDLESS_CHUNK = b"x" * 16384
 Ending = Literal["complete", "hang", "reset", "endless", "broken", "garbage", "close"]
@@ -50,13 +52,14 @@ class Received:
 
 @dataclass
 class Receiver:
-    """`with Receiver() as receiver: … receiver.url("/hook")`."""
+    """`with Receiver() as receiver: … receiver.url("/hook")`. `network`: a network namespace to be in, if not this."""
 
     default: Answer = Answer()
     tls: ssl.SSLContext | None = None
     host: str = "127.0.0.1"
     requests: list[Received] = field(default_factory=list)
     port: int = 0
+    network: Path | None = None
 
     def __post_init__(self) -> None:
         self._answers: dict[str, deque[Answer]] = {}
@@ -111,6 +114,8 @@ class Receiver:
         self._thread.join(10)
 
     def _run(self, started: threading.Event) -> None:
+        if self.network is not None:
+            step_into(self.network)
         asyncio.set_event_loop(self._loop)
         self._loop.run_until_complete(self._serve(started))
         self._loop.close()

@@ -76,6 +76,7 @@ KSTATUS = Module(
 )
 HELM = Module("helm", TOOLS / "helm", f"Helm ({HELM_RELEASE})", "about a minute", {"helm": "helm.sh/helm/v3/cmd/helm"})
 COREDNS = Module("coredns", TOOLS / "coredns", "CoreDNS", "about a minute", {"coredns": "."})
+PAUSE = Module("pause", TOOLS / "node" / "pause", "the node's pause program", "seconds", {"pause": "."})
 MODULES = (CONTROL_PLANE, KSTATUS, HELM)
 
 SETTINGS = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", "GOFLAGS": ""}
@@ -107,7 +108,7 @@ def cached_folder(module: Module = CONTROL_PLANE) -> Path:
     """Where all clones on this machine keep the programs; pins, flags, our own sources and Go decide the name."""
     digest = hashlib.sha256()
     files = [module.folder / "go.mod", module.folder / "go.sum", *sorted(module.folder.glob("*.go"))]
-    for part in (*(file.read_bytes() for file in files), *map(str.encode, FLAGS)):
+    for part in (*(file.read_bytes() for file in files if file.exists()), *map(str.encode, FLAGS)):
         digest.update(part + b"\0")
     digest.update(go("version", folder=module.folder, capture=True).encode())
     return cache_root() / module.name / digest.hexdigest()[:16]

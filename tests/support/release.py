@@ -1,0 +1,98 @@
+"""A release of the chart on the test node: what a person does with Helm and kubectl, and what they see of it."""
+
+import base64
+import json
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from tests.support import cluster
+from tests.support.cluster import ROOT, Object, get, wait_for
+from tests.support.kubenode import KubeNode
+
+CHART = ROOT / "charts" / "angarium"
+NAME = "angarium"
+POD = f"{NAME}-0"
+PORT = 8080
+READY_S = 90.0
+
+
+class Release:
+    """The chart as `angarium` in `namespace`, which has to exist; `values` are those of every install and upgrade."""
+
+    def __init__(self, node: KubeNode, namespace: str, values: Mapping[str, Any] | None = None) -> None:
+        self.node = node
+        self.namespace = namespace
+        self.values = dict(values or {})
+
+    def install(self, *options: str) -> float:
+        """Returns how many seconds it took."""
+        return self._helm("install", NAME, str(CHART), *options)
+
+    def upgrade(self, *options: str, **values: Any) -> float:
+        return self._helm("upgrade", NAME, str(CHART), *options, **values)
+
+    def rollback(self, *options: str) -> float:
+        """To the revision before. Returns how many seconds it took."""
+        begun = time.monotonic()
+        self.helm("rollback", NAME, "--wait", "--timeout=2m", *options)
+        return time.monotonic() - begun
+
+    def uninstall(self) -> None:
+        """Returns when the pod is gone too: Helm alone would not wait for that."""
+        self.helm("uninstall", NAME, "--wait", "--timeout=2m")
+        self.kubectl("wait", "--for=delete", f"pod/{POD}", "--timeout=90s")
+
+    def helm(self, *args: str) -> str:
+        return self.node.helm(*args, "--namespace", self.namespace).stdout
+
+    def kubectl(self, *args: str, check: bool = True) -> str:
+        done = self.node.kubectl(*args, "--namespace", self.namespace, check=check)
+        return done.stdout + ("" if check else done.stderr)
+
+    def pod(self) -> Object:
+        """Raises Refused with code 404 while there is none."""
+        return get(self.node, "Pod", POD, self.namespace)
+
+    def await_ready(self, other_than: str | None = None, restarts: int = 0) -> Object:
+        """The pod, as soon as it is Ready, is not the one with this uid, and its container was restarted so often."""
+
+        def ready(pod: Object) -> bool:
+            condition = cluster.condition(pod, "Ready")
+            return (
+                pod["metadata"]["uid"] != other_than
+                and condition is not None
+                and condition["status"] == "True"
+                and pod["status"]["containerStatuses"][0]["restartCount"] >= restarts
+            )
+
+        return wait_for(self.pod, ready, within=READY_S, describe=f"pod {self.namespace}/{POD} is Ready")
+
+    def address(self) -> str:
+        """Where the Service is reached from outside of the node, as host:port."""
+        service = get(self.node, "Service", NAME, self.namespace)
+        return self.node.lead(service["spec"]["clusterIP"], PORT)
+
+    def memory_mib(self) -> float:
+        """The working set of the pod, as `kubectl top pod` would show it."""
+        summary = cluster.call(self.node, "GET", "/api/v1/nodes/node-1/proxy/stats/summary")
+        (found,) = (
+            pod["memory"]["workingSetBytes"]
+            for pod in summary["pods"]
+            if (pod["podRef"]["namespace"], pod["podRef"]["name"]) == (self.namespace, POD)
+        )
+        return float(found) / 2**20
+
+    def token(self, namespace: str, name: str) -> str:
+        """What the Secret of a Token holds, which is made if need be."""
+        manifest = {"apiVersion": "angarium.dev/v1alpha1", "kind": "Token", "metadata": {"name": name}}
+        cluster.apply(self.node, manifest, namespace)
+        cluster.wait_condition(self.node, "Token", name, namespace, "Ready=True", within=30)
+        secret = get(self.node, "Secret", f"{name}-qstash", namespace)
+        return base64.b64decode(secret["data"]["QSTASH_TOKEN"]).decode()
+
+    def _helm(self, *args: str, **values: Any) -> float:
+        begun = time.monotonic()
+        set_ = [f"--set-json={name}={json.dumps(value)}" for name, value in {**self.values, **values}.items()]
+        self.helm(*args, "--wait", "--timeout=2m", *set_)
+        return time.monotonic() - begun
