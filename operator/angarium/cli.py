@@ -4,9 +4,10 @@ import dataclasses
 import logging
 import os
 import resource
+import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,7 @@ def _options(
 def _without_effect(why: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
     def tell(_: click.Context, option: click.Parameter, given: str | None) -> None:
         if given is not None:
-            click.echo(f"angarium: {option.opts[0]} has no effect: {why}", err=True)
+            _tell(f"{option.opts[0]} has no effect: {why}")
 
     return tell
 
@@ -74,12 +75,15 @@ class OneLine(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
-            return super().main(*args, **{**extra, "standalone_mode": False})
+            with _standard_output():
+                return super().main(*args, **{**extra, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "angarium"
-            click.echo(f"angarium: {error.format_message().rstrip('.')}; `{where} --help` says what there is", err=True)
+            _tell(f"{error.format_message().rstrip('.')}; `{where} --help` says what there is")
+        except SettingsError as error:
+            _tell(str(error))
         sys.exit(EXIT_UNUSABLE)
 
 
@@ -176,9 +180,8 @@ def check(paths: tuple[Path, ...], **rules: bool) -> None:
         from angarium.files import check as files
 
         report = files.check(paths, sys.stdin.buffer.read, files.Rules(**rules))
-        for finding in report.findings:
-            click.echo(str(finding).encode(errors="backslashreplace"))  # a terminal's code may not have our signs
-        click.echo(f"angarium: {report}", err=True)
+        _print(str(finding) for finding in report.findings)
+        _tell(str(report))
         return EXIT_FAILED if report.findings else 0
 
     _end(judge)
@@ -199,7 +202,7 @@ def backup(file: Path, **flags: str | None) -> None:
     def copy() -> int:
         settings = load(flags, os.environ, Settings())
         size = back_up_database(settings, file)
-        click.echo(f"{settings.database} is copied to {file} ({size} bytes)")
+        _print([f"{settings.database} is copied to {file} ({size} bytes)"])
         return 0
 
     _end(copy)
@@ -208,7 +211,36 @@ def backup(file: Path, **flags: str | None) -> None:
 @main.command()
 def version() -> None:
     """Print the version and end."""
-    click.echo(f"angarium {package_version('angarium')}")
+
+    def tell() -> int:
+        _print([f"angarium {package_version('angarium')}"])
+        return 0
+
+    _end(tell)
+
+
+def _print(lines: Iterable[str]) -> None:
+    with _standard_output():
+        for line in lines:
+            click.echo(line.encode(errors="backslashreplace"))  # a terminal's code may not have our signs
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Where nobody reads on, the program ends as others do; raises SettingsError where there is no room for more."""
+    try:
+        yield
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    except OSError as error:
+        raise SettingsError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _tell(text: str) -> None:
+    """On standard error, if that can be written: there is nowhere else to say that it cannot."""
+    with suppress(OSError):
+        click.echo(f"angarium: {text}", err=True)
 
 
 def _dev_defaults(environ: Mapping[str, str]) -> Settings:
@@ -229,7 +261,7 @@ def _end(start: Callable[[], int]) -> None:
     try:
         code = start()
     except (SettingsError, StoreError) as error:
-        click.echo(f"angarium: {error}", err=True)
+        _tell(str(error))
         sys.exit(EXIT_UNUSABLE)
     except KeyboardInterrupt:
         code = 130

@@ -53,8 +53,6 @@ KINDS = {
     "RoleBinding": Kind(RBAC, "rolebindings"),
     "ClusterRole": Kind(RBAC, "clusterroles", namespaced=False),
     "ClusterRoleBinding": Kind(RBAC, "clusterrolebindings", namespaced=False),
-    "Pod": Kind(CORE, "pods"),
-    "Service": Kind(CORE, "services"),
     "PersistentVolumeClaim": Kind(CORE, "persistentvolumeclaims"),
     "StatefulSet": Kind("apis/apps/v1", "statefulsets"),
     "Ingress": Kind(NETWORKING, "ingresses"),
