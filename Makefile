@@ -4,9 +4,9 @@ PORT   ?= 8080
 VENV   := .venv
 BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
-REAL   := tests/cluster tests/e2e
+REAL   := tests/chart tests/cluster tests/e2e
 
-.PHONY: help run check lint test test-thorough mutants docs controlplane bench bench-operator lock clean
+.PHONY: help run check lint test test-thorough mutants docs manifests controlplane bench bench-operator lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -49,6 +49,9 @@ mutants: $(VENV)/.test  ## Break the named rules one by one: each must turn a te
 
 docs: $(VENV)/.test  ## Write the pages of docs/ that are made from the program (make check fails on a stale one)
 	@$(BIN)/python -m tools.docs
+
+manifests: $(VENV)/.test  ## Write the chart's README and CRDs, and deploy/*.yaml from the chart (after a change of either)
+	@$(BIN)/python -m tools.manifests
 
 bench: $(VENV)/.test  ## Measure speed and memory, docs/benchmarks.md (SCENARIO=sustained ROUNDS=3 SECONDS_EACH=8 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS_EACH),--seconds $(SECONDS_EACH)) $(if $(MARKDOWN),--markdown)

@@ -3,11 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from tests.support.cluster import ROOT, documents_of
+from tests.support import rights
 from tests.support.controlplane import ControlPlane
 
-ROLE = ROOT / "deploy" / "rbac" / "role.yaml"
-CLUSTER_ROLE = ROOT / "deploy" / "rbac" / "clusterrole.yaml"
 KINDS = ("endpoints", "topics", "schedules", "queues", "tokens")
 
 ALLOWED = [
@@ -73,10 +71,9 @@ def test_cluster_role(control_plane: ControlPlane, namespace: str, cluster_opera
         assert rights_of(control_plane, cluster_operator_token, REFUSED, scope) == []
 
 
-@pytest.fixture(params=[ROLE, CLUSTER_ROLE], ids=lambda path: path.name)
+@pytest.fixture(params=rights.MANIFESTS)
 def rules(request: pytest.FixtureRequest) -> Iterator[list[dict[str, list[str]]]]:
-    (document,) = documents_of(request.param)
-    yield document["rules"]
+    yield rights.shipped(request.param)["rules"]
 
 
 def test_nothing_is_given_wholesale(rules: list[dict[str, list[str]]]) -> None:

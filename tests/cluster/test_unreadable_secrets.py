@@ -39,7 +39,7 @@ def test_a_secret_that_was_never_read_makes_messages_wait_and_costs_no_retry(
         stage.angarium.start()
         messages = {name: waiting(stage, api_proxy, name, by) for name, by in HINDRANCES.items()}
         told = stage.condition("Endpoint", "forbidden", "ResolvedRefs=False", "ReferenceForbidden")
-        assert "'forbidden'" in told and "deploy/rbac" in told
+        assert "'forbidden'" in told and "deploy/cluster.yaml" in told
         stage.condition("Endpoint", "unavailable", "ResolvedRefs=Unknown", "ReferenceUnavailable")
         assert stage.angarium.is_ready() and stage.angarium.health("/livez")[0] == 200
         delivered_after_return(stage, api_proxy, messages, REREAD_S + 10)

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
 RULES = [
     rule
-    for group in yaml.safe_load((ROOT / "deploy/monitoring/prometheus-rules.yaml").read_text())["groups"]
+    for group in yaml.safe_load((ROOT / "charts/angarium/files/prometheus-rules.yaml").read_text())["groups"]
     for rule in group["rules"]
 ]
 DASHBOARD = json.loads((ROOT / "deploy/monitoring/grafana-dashboard.json").read_text())

@@ -1,28 +1,30 @@
 """The operator's rights in tests: ServiceAccounts bound to the roles that Angarium ships, and to nothing else."""
 
-from tests.support.cluster import ROOT, apply, call, documents_of, path_of
+from tests.support.cluster import ROOT, Object, apply, call, documents_of, path_of
 from tests.support.controlplane import ControlPlane
 
-ROLES = ROOT / "deploy" / "rbac"
+MANIFESTS = {"Role": ROOT / "deploy" / "namespaced.yaml", "ClusterRole": ROOT / "deploy" / "cluster.yaml"}
+"""Where each kind of role is shipped."""
+
 SERVICE_ACCOUNT = "angarium"
 TOKEN_SECONDS = 24 * 3600
 
 
 def operator_token(control_plane: ControlPlane, namespace: str) -> str:
-    """A token with the rights of an operator that watches `namespace` alone (deploy/rbac/role.yaml)."""
-    apply(control_plane, ROLES / "role.yaml", namespace)
+    """A token with the rights of an operator that watches `namespace` alone (deploy/namespaced.yaml)."""
+    (role,) = apply(control_plane, shipped("Role"), namespace)
     create_service_account(control_plane, namespace)
-    name = name_in("role.yaml", "Role")
+    name = role["metadata"]["name"]
     apply(control_plane, binding("RoleBinding", "angarium", "Role", name, namespace), namespace)
     return token_of(control_plane, namespace)
 
 
 def cluster_operator_token(control_plane: ControlPlane, namespace: str) -> str:
-    """A token with the rights of an operator that watches all namespaces (deploy/rbac/clusterrole.yaml); the
+    """A token with the rights of an operator that watches all namespaces (deploy/cluster.yaml); the
     ServiceAccount lives in `namespace`, and the rights end with it."""
-    apply(control_plane, ROLES / "clusterrole.yaml")
+    (role,) = apply(control_plane, shipped("ClusterRole"))
     create_service_account(control_plane, namespace)
-    name = name_in("clusterrole.yaml", "ClusterRole")
+    name = role["metadata"]["name"]
     apply(control_plane, binding("ClusterRoleBinding", f"angarium-{namespace}", "ClusterRole", name, namespace))
     return token_of(control_plane, namespace)
 
@@ -43,11 +45,15 @@ def token_of(control_plane: ControlPlane, namespace: str, name: str = SERVICE_AC
     return token
 
 
-def name_in(file: str, kind: str) -> str:
-    names = [found["metadata"]["name"] for found in documents_of(ROLES / file) if found["kind"] == kind]
-    if len(names) != 1:
-        raise AssertionError(f"{ROLES / file} must hold exactly one {kind}, not {len(names)}")
-    return str(names[0])
+def shipped(kind: str) -> Object:
+    """The Role or ClusterRole as the manifests have it, for any namespace."""
+    file = MANIFESTS[kind]
+    roles = [found for found in documents_of(file) if found["kind"] == kind]
+    if len(roles) != 1:
+        raise AssertionError(f"{file} must hold exactly one {kind}, not {len(roles)}")
+    (role,) = roles
+    role["metadata"].pop("namespace", None)
+    return role
 
 
 def binding(kind: str, name: str, role_kind: str, role: str, namespace: str) -> dict[str, object]:

@@ -52,8 +52,8 @@ async def problems(client: KubeClient, namespaces: Sequence[str] | None) -> list
 
 def _denied_line(right: Right, namespace: str | None) -> str:
     if namespace:
-        return f"may not {right} in namespace {namespace}: bind the Role angarium (deploy/rbac/role.yaml)"
-    return f"may not {right} in all namespaces: bind the ClusterRole angarium (deploy/rbac/clusterrole.yaml)"
+        return f"may not {right} in namespace {namespace}: bind the Role angarium (deploy/namespaced.yaml)"
+    return f"may not {right} in all namespaces: bind the ClusterRole angarium (deploy/cluster.yaml)"
 
 
 async def _missing_kinds(client: KubeClient) -> list[str]:

@@ -1,11 +1,6 @@
-# What Angarium may do when it watches one namespace: create this Role and a RoleBinding to Angarium's ServiceAccount
-# in that namespace. Nothing cluster-wide is needed: the start-up check asks the API server's discovery and
-# SelfSubjectAccessReview, which every ServiceAccount may.
-apiVersion: rbac.authorization.k8s.io/v1
-kind: Role
-metadata:
-  name: angarium
-rules:
+{{- /* The rights that the operator needs, and nothing more: the Role of each watched namespace, or the ClusterRole. */ -}}
+
+{{- define "angarium.rules" -}}
 # Read what people declare. Angarium never changes a spec, an annotation or a finalizer.
 - apiGroups: [angarium.dev]
   resources: [endpoints, topics, schedules, queues, tokens]
@@ -14,11 +9,8 @@ rules:
 - apiGroups: [angarium.dev]
   resources: [endpoints/status, topics/status, schedules/status, queues/status, tokens/status]
   verbs: [patch]
-# Report what happened: a new Event is created, a repeated one is patched to count it.
-- apiGroups: [""]
-  resources: [events]
-  verbs: [create, patch]
-# get: headers and TLS of Endpoints, by the name that the Endpoint gives; never all Secrets of the namespace.
+{{ include "angarium.eventRules" . }}
+# get: headers and TLS of Endpoints, by the name that the Endpoint gives; never all Secrets of a namespace.
 # create, patch: the Secret of a Token, and its rotation. Its removal is the garbage collector's work, by the
 # ownerReference that it is created with (without blockOwnerDeletion, which would need rights on finalizers).
 - apiGroups: [""]
@@ -28,3 +20,11 @@ rules:
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get]
+{{- end -}}
+
+{{- define "angarium.eventRules" -}}
+# Report what happened: a new Event is created, a repeated one is patched to count it.
+- apiGroups: [""]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
