@@ -1,7 +1,7 @@
 """Brings copies of a database to a schema of the future and is killed each time, one statement later than the last.
 
-`python -m tests.support.migrator DATABASE FOLDER STEPS`: STEPS is JSON, migrations beyond those there are. FOLDER gets a
-folder for each kill, 1, 2, …, with the files as that has left them; the last copy is brought there in full.
+`python -m tests.support.migrator DATABASE FOLDER STEPS`: STEPS is JSON, migrations beyond those there are. FOLDER gets
+a folder for each kill, 1, 2, …, with the files as that has left them; the last copy is brought there in full.
 """
 
 import json
