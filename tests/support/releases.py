@@ -1,16 +1,20 @@
 """The databases that earlier versions have left for the tests, as `tests/releases` keeps them."""
 
+import fcntl
 import json
 import shutil
 import sqlite3
 import tarfile
 import tempfile
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from tests.releases.contents import HOST, PORT
+from tests.support.receiver import Receiver
 
 RELEASES = Path(__file__).resolve().parents[1] / "releases"
 DATABASE = "angarium.db"
@@ -69,3 +73,12 @@ def schema_of(database: Path) -> int:
     """Of a database that nobody has open and that was closed in order."""
     with closing(sqlite3.connect(f"file:{database}?immutable=1", uri=True)) as connection:
         return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+@contextmanager
+def destinations() -> Iterator[Receiver]:
+    """Who answers where the messages in those databases go. Test runs side by side take turns."""
+    with Path(tempfile.gettempdir(), f"angarium-tests-{HOST}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with Receiver(host=HOST, port=PORT) as receiver:
+            yield receiver
