@@ -69,6 +69,13 @@ def _rows(connection: sqlite3.Connection, table: str) -> list[sqlite3.Row]:
     return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
 
 
+def kept(before: Tables, after: Tables) -> None:
+    """Every row of every table, in all the columns that it had. A migration that means to change one says so here."""
+    for table, rows in before.items():
+        columns = rows[0].keys() if rows else ()
+        assert [{name: row[name] for name in columns} for row in after[table]] == rows, table
+
+
 def schema_of(database: Path) -> int:
     """Of a database that nobody has open and that was closed in order."""
     with closing(sqlite3.connect(f"file:{database}?immutable=1", uri=True)) as connection:

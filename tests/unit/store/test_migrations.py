@@ -10,7 +10,7 @@ import pytest
 from tests.support import migrator
 from tests.support.fakes import FakeClock
 from tests.support.programs import python_module
-from tests.support.releases import ALL, FIRST, Release, Tables, schema_of, tables_of
+from tests.support.releases import ALL, FIRST, Release, kept, schema_of, tables_of
 
 from angarium.domain.ports import Limits, Retention
 from angarium.store import back_up, migration, open_store
@@ -42,13 +42,6 @@ def open_and_close(database: Path) -> None:
         await store.close()
 
     asyncio.run(turn())
-
-
-def kept(before: Tables, after: Tables) -> None:
-    """Every row of every table, in all the columns that it had. A migration that means to change one says so here."""
-    for table, rows in before.items():
-        columns = rows[0].keys() if rows else ()
-        assert [{name: row[name] for name in columns} for row in after[table]] == rows, table
 
 
 @pytest.mark.parametrize("release", ALL, ids=lambda release: release.name)
