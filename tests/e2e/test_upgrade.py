@@ -119,7 +119,7 @@ def test_a_migration_on_a_full_disk_changes_nothing_and_goes_on_when_there_is_ro
 
 @pytest.mark.timeout(240)
 def test_an_upgrade_under_traffic_loses_nothing(tmp_path: Path, receiver: Receiver) -> None:
-    """Up from an earlier schema, then back to another version of the same, on one port. `-rP` tells how long it took."""
+    """Up from an earlier schema, then back to a version of the same one, on one port. `-rP` tells how long it took."""
     receiver.answer("/plain", Answer(delay_s=SLOW_S))
     manifest = tmp_path / "schedule.yaml"
     manifest.write_text(SCHEDULE.format(url=receiver.url("/slot")))
