@@ -44,7 +44,7 @@ def _path(text: str) -> Path:
 
 def _integer(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,15}", text) or not least <= int(text) <= most:
+        if not re.fullmatch(r"[0-9]{1,16}", text) or not least <= int(text) <= most:
             raise ValueError(f"a whole number from {least} to {most} is needed")
         return int(text)
 
@@ -211,7 +211,10 @@ class Settings:
     )
     log_format: str = _setting("json", _choice("json", "text"), "The form of log lines: json or text.", "FORM")
     log_level: str = _setting(
-        "info", _choice("debug", "info", "warning", "error"), "debug, info, warning or error.", "LEVEL"
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "The least level that is logged: debug, info, warning or error.",
+        "LEVEL",
     )
 
 

@@ -6,7 +6,7 @@ Where kubectl's own behaviour is the point, use ControlPlane.kubectl instead.
 import asyncio
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -33,6 +33,7 @@ class Kind:
 
 
 ANGARIUM, RBAC, CORE = "apis/angarium.dev/v1alpha1", "apis/rbac.authorization.k8s.io/v1", "api/v1"
+NETWORKING, MONITORING = "apis/networking.k8s.io/v1", "apis/monitoring.coreos.com/v1"
 KINDS = {
     "Endpoint": Kind(ANGARIUM, "endpoints"),
     "Topic": Kind(ANGARIUM, "topics"),
@@ -48,6 +49,14 @@ KINDS = {
     "RoleBinding": Kind(RBAC, "rolebindings"),
     "ClusterRole": Kind(RBAC, "clusterroles", namespaced=False),
     "ClusterRoleBinding": Kind(RBAC, "clusterrolebindings", namespaced=False),
+    "Pod": Kind(CORE, "pods"),
+    "Service": Kind(CORE, "services"),
+    "PersistentVolumeClaim": Kind(CORE, "persistentvolumeclaims"),
+    "StatefulSet": Kind("apis/apps/v1", "statefulsets"),
+    "Ingress": Kind(NETWORKING, "ingresses"),
+    "NetworkPolicy": Kind(NETWORKING, "networkpolicies"),
+    "ServiceMonitor": Kind(MONITORING, "servicemonitors"),
+    "PrometheusRule": Kind(MONITORING, "prometheusrules"),
     "Lease": Kind("apis/coordination.k8s.io/v1", "leases"),
     "CustomResourceDefinition": Kind("apis/apiextensions.k8s.io/v1", "customresourcedefinitions", namespaced=False),
 }
@@ -81,20 +90,23 @@ def checked(answer: httpx.Response) -> Object:
     return body
 
 
-def apply(control_plane: ControlPlane, manifests: Path | str | Object, namespace: str | None = None) -> list[Object]:
+def apply(
+    control_plane: ControlPlane, manifests: Path | str | Object, namespace: str | None = None, **query: str
+) -> list[Object]:
     """Server-side apply of a file, a folder of *.yaml, YAML text or one object; the objects as the server has them.
 
-    `namespace` fills in for documents that name none. Unknown fields are refused, as kubectl does.
+    `namespace` fills in for documents that name none. Unknown fields are refused, as kubectl does. `query`: more
+    parameters of the request, such as `dryRun="All"`.
     """
-    return [apply_one(control_plane, document, namespace) for document in documents_of(manifests)]
+    return [apply_one(control_plane, document, namespace, query) for document in documents_of(manifests)]
 
 
-def apply_one(control_plane: ControlPlane, document: Object, namespace: str | None) -> Object:
+def apply_one(control_plane: ControlPlane, document: Object, namespace: str | None, query: Mapping[str, str]) -> Object:
     metadata = document["metadata"]
     path = path_of(document["kind"], metadata["name"], metadata.get("namespace", namespace))
     return call(
         control_plane, "PATCH", path,
-        params={"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"},
+        params={"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict", **query},
         headers={"Content-Type": "application/apply-patch+yaml"},
         content=json.dumps(document),
     )  # fmt: skip

@@ -37,14 +37,9 @@ FILES = (
 _HEAD = """\
 # {purpose}
 # Made by `make manifests` from charts/angarium, which has a value for everything that one may want to change.
-# The CRDs come first: kubectl apply -f crds/ && kubectl apply -f deploy/{name}
+#   kubectl create namespace {namespace}
+#   kubectl apply -f crds/ -f deploy/{name}
 # Another namespace, image or size: a kustomization with this file among its resources.
-apiVersion: v1
-kind: Namespace
-metadata:
-  name: {namespace}
-  labels:
-    pod-security.kubernetes.io/enforce: restricted
 """
 
 

@@ -104,12 +104,17 @@ volumes:
 {{- define "angarium.env" -}}
 - name: POD_NAMESPACE
   valueFrom: {fieldRef: {fieldPath: metadata.namespace}}
+{{- if .Values.kubeconfig.existingSecret }}
+- name: ANGARIUM_KUBECONFIG
+  value: {{ printf "/etc/angarium/kubeconfig/%s" .Values.kubeconfig.key | quote }}
+{{- else }}
 - name: POD_NAME
   valueFrom: {fieldRef: {fieldPath: metadata.name}}
 - name: POD_UID
   valueFrom: {fieldRef: {fieldPath: metadata.uid}}
 - name: ANGARIUM_POD
   value: $(POD_NAMESPACE)/$(POD_NAME)/$(POD_UID)
+{{- end }}
 - name: ANGARIUM_PUBLIC_URL
   value: {{ .Values.publicUrl | default (printf "http://%s.$(POD_NAMESPACE).svc:%d" (include "angarium.fullname" .) (int64 .Values.service.port)) | quote }}
 {{- with .Values.watchNamespaces }}
@@ -122,10 +127,6 @@ volumes:
 {{- end }}
 - name: ANGARIUM_DRAIN
   value: {{ printf "%ds" (int64 .Values.drainSeconds) }}
-{{- if .Values.kubeconfig.existingSecret }}
-- name: ANGARIUM_KUBECONFIG
-  value: {{ printf "/etc/angarium/kubeconfig/%s" .Values.kubeconfig.key | quote }}
-{{- end }}
 {{- range $name, $value := .Values.settings }}
 - name: ANGARIUM_{{ $name | snakecase | upper }}
   value: {{ include "angarium.settingText" $value | quote }}

@@ -1,0 +1,66 @@
+"""Helm, and a control plane of the chart's own: its releases bring the CRDs, so nobody else may have."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.conftest import await_established, programs_of
+from tests.support.cluster import Object, apply, delete, documents_of
+from tests.support.controlplane import ControlPlane
+from tests.support.helm import Helm
+from tools.controlplane import build
+
+MONITORING = (
+    *("--api-versions", "monitoring.coreos.com/v1/ServiceMonitor"),
+    *("--api-versions", "monitoring.coreos.com/v1/PrometheusRule"),
+)
+
+Render = Callable[[dict[str, Any]], list[Object]]
+
+
+@pytest.fixture(scope="session")
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Helm without a cluster."""
+    return Helm(programs_of(build.HELM) / "helm", tmp_path_factory.mktemp("helm"))
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A running API server without Angarium's CRDs."""
+    control_plane = ControlPlane(tmp_path_factory.mktemp("controlplane"), programs_of(build.CONTROL_PLANE))
+    try:
+        control_plane.start()
+        yield control_plane
+    finally:
+        control_plane.stop()
+
+
+@pytest.fixture(scope="session")
+def admin(helm: Helm, control_plane: ControlPlane) -> Helm:
+    """Helm as cluster admin of that control plane."""
+    return Helm(helm.program, control_plane.folder / "helm", control_plane.kubeconfig)
+
+
+@pytest.fixture(scope="module")
+def render(helm: Helm) -> Render:
+    """The chart for a cluster that knows all kinds; the same values are rendered once."""
+    rendered: dict[str, list[Object]] = {}
+
+    def once(values: dict[str, Any]) -> list[Object]:
+        key = repr(values)
+        if key not in rendered:
+            rendered[key] = helm.render(values, *MONITORING)
+        return rendered[key]
+
+    return once
+
+
+@pytest.fixture
+def monitoring(control_plane: ControlPlane) -> Iterator[None]:
+    """The cluster knows the kinds of the Prometheus operator."""
+    for crd in apply(control_plane, Path(__file__).with_name("monitoring.yaml")):
+        await_established(control_plane, crd["metadata"]["name"])
+    yield
+    for crd in documents_of(Path(__file__).with_name("monitoring.yaml")):
+        delete(control_plane, "CustomResourceDefinition", crd["metadata"]["name"])

@@ -1,0 +1,221 @@
+"""Releases on a real API server (no node, so no pod runs): install, upgrade, roll back, uninstall, come back."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.support.angarium import Angarium
+from tests.support.cluster import ROOT, apply, create_namespace, delete, find, get, list_all, wait_for
+from tests.support.controlplane import ControlPlane
+from tests.support.helm import CHART, Helm
+from tests.support.rights import create_service_account, token_of
+
+KINDS = ("endpoints", "queues", "schedules", "tokens", "topics")
+CRDS = [f"{kind}.angarium.dev" for kind in KINDS]
+OWNER = "meta.helm.sh/release-name"
+NO_CRDS = {"crds": {"enabled": False}}
+README = (CHART / "README.md").read_text()
+
+
+@pytest.fixture
+def cluster(control_plane: ControlPlane) -> Iterator[ControlPlane]:
+    """Without releases and CRDs before and after."""
+    yield control_plane
+    left = list_all(control_plane, "Secret", labelSelector="owner=helm")
+    assert [one["metadata"]["name"] for one in left] == [], "a release was left behind"
+    for name in CRDS:
+        delete(control_plane, "CustomResourceDefinition", name)
+    wait_for(lambda: crds(control_plane) == {}, describe="the CRDs are gone")
+
+
+def crds(control_plane: ControlPlane) -> dict[str, str | None]:
+    """Angarium's CRDs, and the release that owns each."""
+    found = {one["metadata"]["name"]: one["metadata"] for one in list_all(control_plane, "CustomResourceDefinition")}
+    return {name: found[name].get("annotations", {}).get(OWNER) for name in CRDS if name in found}
+
+
+def stateful_set(control_plane: ControlPlane, namespace: str, name: str = "angarium") -> dict[str, Any]:
+    return get(control_plane, "StatefulSet", name, namespace)
+
+
+def drain(control_plane: ControlPlane, namespace: str) -> str:
+    (container,) = stateful_set(control_plane, namespace)["spec"]["template"]["spec"]["containers"]
+    return next(str(one["value"]) for one in container["env"] if one["name"] == "ANGARIUM_DRAIN")
+
+
+def test_a_release_from_its_install_to_its_return(cluster: ControlPlane, admin: Helm) -> None:
+    admin.succeed("install", "angarium", CHART, "-n", "first", "--create-namespace")
+    assert crds(cluster) == dict.fromkeys(CRDS, "angarium")
+    assert drain(cluster, "first") == "30s"
+    schedule = {"every": "1h", "destination": {"url": "http://reports.first.svc/run"}}
+    manifest = {"apiVersion": "angarium.dev/v1alpha1", "kind": "Schedule", "metadata": {"name": "s"}, "spec": schedule}
+    wait_for(lambda: apply(cluster, manifest, "first"), describe="Schedules are served")
+    admin.succeed("upgrade", "angarium", CHART, "-n", "first", values={"drainSeconds": 45})
+    assert drain(cluster, "first") == "45s"
+    admin.succeed("rollback", "angarium", "1", "-n", "first")
+    assert drain(cluster, "first") == "30s"
+    admin.succeed("uninstall", "angarium", "-n", "first")
+    assert find(cluster, "StatefulSet", "angarium", "first") is None
+    assert list_all(cluster, "ClusterRole", labelSelector="app.kubernetes.io/name=angarium") == []
+    assert get(cluster, "Schedule", "s", "first")["spec"]["every"] == "1h"
+    admin.succeed("install", "angarium", CHART, "-n", "first")
+    assert get(cluster, "Schedule", "s", "first")["spec"]["every"] == "1h"
+    admin.succeed("upgrade", "angarium", CHART, "-n", "first", values={"crds": {"keep": False}})
+    admin.succeed("uninstall", "angarium", "-n", "first")
+    wait_for(lambda: crds(cluster) == {}, describe="CRDs that are not kept go")
+
+
+def test_another_release_meets_crds_that_are_there_already(cluster: ControlPlane, admin: Helm) -> None:
+    """Helm's words stand in the README, with the two ways out; both work, side by side."""
+    admin.succeed("install", "old", CHART, "-n", "old", "--create-namespace")
+    admin.succeed("uninstall", "old", "-n", "old")
+    refused = admin.run("install", "new", CHART, "-n", "new", "--create-namespace")
+    words = 'CustomResourceDefinition "endpoints.angarium.dev" in namespace "" exists and cannot be imported'
+    assert refused.returncode != 0 and words in refused.stderr and "invalid ownership metadata" in refused.stderr
+    assert words in " ".join(README.split())
+    admin.succeed("install", "aside", CHART, "-n", "aside", "--create-namespace", values=NO_CRDS)
+    assert crds(cluster) == dict.fromkeys(CRDS, "old")
+    admin.succeed("install", "new", CHART, "-n", "new", "--create-namespace", "--take-ownership")
+    assert crds(cluster) == dict.fromkeys(CRDS, "new")
+    admin.succeed("upgrade", "new", CHART, "-n", "new")
+    for name in ("new", "aside"):
+        admin.succeed("uninstall", name, "-n", name)
+    assert crds(cluster) == dict.fromkeys(CRDS, "new")
+
+
+def test_a_release_takes_over_crds_that_kubectl_applied(cluster: ControlPlane, admin: Helm) -> None:
+    cluster.kubectl("apply", "-f", str(ROOT / "crds"))
+    admin.succeed("install", "angarium", CHART, "-n", "taken", "--create-namespace", "--take-ownership")
+    assert crds(cluster) == dict.fromkeys(CRDS, "angarium")
+    admin.succeed("uninstall", "angarium", "-n", "taken")
+    assert list(crds(cluster)) == CRDS
+
+
+def test_two_releases_share_a_cluster_and_a_namespace(cluster: ControlPlane, admin: Helm) -> None:
+    """The same name in two namespaces, and two names in one."""
+    for release, namespace in (("angarium", "a"), ("angarium", "a-angarium"), ("other", "a")):
+        admin.succeed("install", release, CHART, "-n", namespace, "--create-namespace", values=NO_CRDS)
+    bindings = list_all(cluster, "ClusterRoleBinding", labelSelector="app.kubernetes.io/name=angarium")
+    subjects = {one["metadata"]["name"]: one["subjects"][0] for one in bindings}
+    assert {name: (one["namespace"], one["name"]) for name, one in subjects.items()} == {
+        "angarium.a": ("a", "angarium"),
+        "angarium.a-angarium": ("a-angarium", "angarium"),
+        "other-angarium.a": ("a", "other-angarium"),
+    }
+    selectors = [one["spec"]["selector"]["matchLabels"] for one in list_all(cluster, "StatefulSet", "a")]
+    assert len(selectors) == 2 and selectors[0] != selectors[1]
+    for release, namespace in (("angarium", "a"), ("angarium", "a-angarium"), ("other", "a")):
+        admin.succeed("uninstall", release, "-n", namespace)
+
+
+def test_the_owner_of_a_namespace_needs_no_cluster_wide_right(
+    cluster: ControlPlane, admin: Helm, tmp_path: Path
+) -> None:
+    """Whoever may do everything in one namespace, and nothing elsewhere, installs, upgrades and uninstalls it there."""
+    create_namespace(cluster, "owned")
+    create_service_account(cluster, "owned", "owner")
+    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
+    rbac = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "owner"}, "rules": everything}
+    binding = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "owner"},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "owner"},
+        "subjects": [{"kind": "ServiceAccount", "name": "owner", "namespace": "owned"}],
+    }
+    for one in (role, binding):
+        apply(cluster, one, "owned")
+    kubeconfig = cluster.write_kubeconfig(tmp_path / "owner.kubeconfig", token_of(cluster, "owned", "owner"))
+    owner = Helm(admin.program, tmp_path, kubeconfig)
+    refused = owner.run("install", "angarium", CHART, "-n", "owned")
+    assert refused.returncode != 0 and "cannot get resource" in refused.stderr
+    values = {"watchNamespaces": ["owned"], **NO_CRDS}
+    owner.succeed("install", "angarium", CHART, "-n", "owned", values=values)
+    owner.succeed("upgrade", "angarium", CHART, "-n", "owned", values={**values, "drainSeconds": 45})
+    assert drain(cluster, "owned") == "45s"
+    owner.succeed("uninstall", "angarium", "-n", "owned")
+
+
+def test_the_next_version_changes_nothing_that_may_not_change(
+    cluster: ControlPlane, admin: Helm, tmp_path: Path
+) -> None:
+    """Versions are in labels; were one in a selector or in the template of the claim, the API server would refuse."""
+    following = tmp_path / "angarium"
+    shutil.copytree(CHART, following)
+    chart = yaml.safe_load((following / "Chart.yaml").read_text())
+    (following / "Chart.yaml").write_text(yaml.safe_dump(chart | {"version": "0.2.0", "appVersion": "0.2.0"}))
+    admin.succeed("install", "angarium", CHART, "-n", "next", "--create-namespace", values=NO_CRDS)
+    admin.succeed("upgrade", "angarium", following, "-n", "next", values=NO_CRDS)
+    (container,) = stateful_set(cluster, "next")["spec"]["template"]["spec"]["containers"]
+    assert container["image"].endswith(":0.2.0")
+    admin.succeed("uninstall", "angarium", "-n", "next")
+
+
+def test_another_volume_is_refused_with_the_way_to_get_it(cluster: ControlPlane, admin: Helm) -> None:
+    """The commands are those that the README has, but for the claim, which nobody makes without a node."""
+    admin.succeed("install", "angarium", CHART, "-n", "angarium", "--create-namespace", values=NO_CRDS)
+    enlarging = ("upgrade", "angarium", CHART, "-n", "angarium", "--reuse-values", "--set", "persistence.size=20Gi")
+    refused = admin.run(*enlarging)
+    command = "kubectl -n angarium delete statefulset angarium --cascade=orphan"
+    assert refused.returncode != 0 and command in refused.stderr and "data-angarium-0" in refused.stderr
+    assert command in README
+    cluster.start_controller_manager()  # it is who lets the pods go
+    try:
+        cluster.kubectl(*command.split()[1:])
+    finally:
+        cluster.stop_controller_manager()
+    admin.succeed(*enlarging)
+    (claim,) = stateful_set(cluster, "angarium")["spec"]["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    admin.succeed("uninstall", "angarium", "-n", "angarium")
+
+
+def test_monitoring_is_made_where_the_cluster_knows_it(cluster: ControlPlane, admin: Helm, monitoring: None) -> None:
+    values = {**NO_CRDS, "serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    told = admin.succeed("install", "angarium", CHART, "-n", "watched", "--create-namespace", values=values)
+    assert "WARNING" not in told
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        assert get(cluster, kind, "angarium", "watched")
+    admin.succeed("uninstall", "angarium", "-n", "watched")
+
+
+def test_monitoring_is_missed_aloud_where_the_cluster_does_not_know_it(cluster: ControlPlane, admin: Helm) -> None:
+    values = {**NO_CRDS, "serviceMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}}
+    told = admin.succeed("install", "angarium", CHART, "-n", "unwatched", "--create-namespace", values=values)
+    for kind in ("ServiceMonitor", "PrometheusRule"):
+        assert f"the cluster does not know the kind {kind}" in " ".join(told.split())
+    admin.succeed("uninstall", "angarium", "-n", "unwatched")
+
+
+def test_the_first_publish_works_as_the_notes_say(cluster: ControlPlane, admin: Helm, tmp_path: Path) -> None:
+    """Their commands in one shell, with a program beside the cluster in the place of the pod: same ServiceAccount, and
+    where kubectl would wait for a pod and forward a port, its own address."""
+    notes = admin.succeed("install", "angarium", CHART, "-n", "notes", "--create-namespace")
+    commands = "\n".join(line[2:] for line in notes.splitlines() if line.startswith("  "))
+    kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig", token_of(cluster, "notes", "angarium"))
+    with Angarium(tmp_path, kubeconfig=kubeconfig) as angarium:
+        angarium.start()
+        for of_the_pod, here in (
+            (r"^kubectl .* rollout status .*$", ""),
+            (r"^kubectl .* port-forward .*$", ""),
+            (r"^kill \$FORWARD$", ""),
+            (r"http://127\.0\.0\.1:8080", angarium.url),
+            (r"http://angarium-health\.notes\.svc:9090", angarium.health_url),
+        ):
+            commands, count = re.subn(of_the_pod, here, commands, flags=re.MULTILINE)
+            assert count, f"{of_the_pod} is not in the notes"
+        environment = dict(cluster.kubectl_environment())
+        environment["PATH"] = f"{cluster.assets}:{environment['PATH']}"
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", commands], env=environment, capture_output=True, text=True, timeout=60,
+            check=False,
+        )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert '"state":"DELIVERED"' in done.stdout.replace(": ", ":")
+    admin.succeed("uninstall", "angarium", "-n", "notes")
