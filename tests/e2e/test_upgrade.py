@@ -1,6 +1,7 @@
 """One version takes over from another on the same database: upwards with traffic, back again, and where that ends."""
 
 import json
+import subprocess
 from collections.abc import Iterator
 from hashlib import sha256
 from itertools import groupby, pairwise
@@ -17,7 +18,6 @@ from tests.support.receiver import Answer, Receiver
 from tests.support.releases import DATABASE, FIRST, tables_of
 
 from angarium.files.users import DEFAULT_USER
-from angarium.store import back_up
 
 EARLIER, LATER = (NEWEST - 1, "0.0.9"), (NEWEST + 1, "9.9.9")
 RATE = 200
@@ -76,21 +76,24 @@ def test_an_older_version_refuses_and_the_newer_one_goes_on(tmp_path: Path, rece
 def test_a_backup_from_before_the_upgrade_brings_the_older_version_back(tmp_path: Path, receiver: Receiver) -> None:
     with started(tmp_path, *EARLIER) as earlier:
         kept_back = publish(earlier, receiver.url("/before"), Delay="2s")
-        back_up(earlier.database, tmp_path / "backup.db")
+        done(run("backup", str(tmp_path / "before.db"), f"--database={earlier.database}", launch=launch(*EARLIER)))
     with started(tmp_path, NEWEST, "0.1.0") as present:
         lost = publish(present, receiver.url("/after"), Delay="1h")
     refuses(
         run("dev", f"--database={tmp_path / DATABASE}", "--port=0", "--health-port=0", launch=launch(*EARLIER)),
         f"knows schemas up to {NEWEST - 1}; install Angarium 0.1.0 or newer again",
     )
-    for file in tmp_path.glob(f"{DATABASE}-*"):
-        file.unlink()
-    (tmp_path / "backup.db").rename(tmp_path / DATABASE)
+    done(run("restore", str(tmp_path / "before.db"), f"--database={tmp_path / DATABASE}", launch=launch(*EARLIER)))
     count = receiver.count("/before")
     with started(tmp_path, *EARLIER) as earlier, earlier.client(DEFAULT_USER.token) as client:
         requests = receiver.wait_for(count + 1, path="/before")
         assert {request.header("Upstash-Message-Id") for request in requests} == {kept_back}
         assert client.get(f"/v2/messages/{lost}").status_code == 404, "what came after the back-up is not in it"
+    assert (tmp_path / f"{DATABASE}.replaced").exists()
+
+
+def done(process: subprocess.CompletedProcess[str]) -> None:
+    assert process.returncode == 0, process.stderr
 
 
 @pytest.fixture
