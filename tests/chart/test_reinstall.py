@@ -28,10 +28,10 @@ KINDS = ("Endpoint", "Topic", "Schedule", "Queue", "Token")
 
 @dataclass
 class Life:
-    """What one operator left in its database, and what its API answered to the token of the first one."""
+    """What one operator left in its database, and the signing keys that the token of the first one showed."""
 
     runs: Ledger
-    opened: int
+    keys: Object
 
     def slots(self, name: str, after: datetime | None = None) -> list[datetime]:
         return sorted(run.slot for run in self.runs.of(name) if after is None or run.slot > after)
@@ -39,12 +39,13 @@ class Life:
 
 @dataclass
 class Story:
-    """`uids` of all objects with their names, before and while nothing was installed; `last` slots before that."""
+    """`uids` of all objects with their names, before and while nothing was installed; `last` slots and `keys` then."""
 
     release: Released
     uids: list[dict[str, str]]
     crds: list[str]
     last: dict[str, datetime]
+    keys: Object
     same_database: Life
     empty_database: Life
 
@@ -64,6 +65,7 @@ def play(release: Released, folder: Path) -> Story:
     with stage.angarium.client(token) as client:
         headers = {"Upstash-Delay": "1s"}
         client.post(f"/v2/publish/{stage.receiver.url('/delayed')}", headers=headers).raise_for_status()
+        keys = client.get("/v2/keys").json()
     uids = [uids_of(stage)]
     release.uninstall()
     uids.append(uids_of(stage))
@@ -77,7 +79,7 @@ def play(release: Released, folder: Path) -> Story:
     release.install("--take-ownership", release="renamed")
     (folder / "empty").mkdir()
     release.stage = release.another(folder / "empty")
-    return Story(release, uids, crds, last, same, live(release, token))
+    return Story(release, uids, crds, last, keys, same, live(release, token))
 
 
 def declare(stage: Stage) -> None:
@@ -113,11 +115,11 @@ def live(release: Released, token: str) -> Life:
     counts = {name: stage.receiver.count(f"/{name}") for name in LIVE}
     stage.angarium.start()
     with stage.angarium.client(token) as client:
-        opened = wait_for(lambda: client.get("/v2/keys").status_code, lambda code: code == 200, within=STATUS_S)
+        answer = wait_for(lambda: client.get("/v2/keys"), lambda answer: answer.status_code == 200, within=STATUS_S)
     for name, count in counts.items():
         stage.receiver.wait_for(count + 4, STATUS_S, f"/{name}")
     release.uninstall()
-    return Life(ledger.read_left(stage.angarium.database), opened)
+    return Life(ledger.read_left(stage.angarium.database), answer.json())
 
 
 def test_uninstalling_keeps_every_object(story: Story) -> None:
@@ -157,6 +159,7 @@ def test_messages_wait_in_the_volume_that_is_kept(story: Story) -> None:
     assert story.release.receiver.count("/delayed") == 1
 
 
-def test_applications_keep_their_token(story: Story) -> None:
-    """Its Secret belongs to the Token, not to the release; a database that is empty learns it from there."""
-    assert story.same_database.opened == story.empty_database.opened == 200
+def test_applications_keep_their_token_and_their_keys(story: Story) -> None:
+    """Its Secret belongs to the Token, not to the release; a database that is empty learns both from there."""
+    assert story.same_database.keys == story.keys
+    assert story.empty_database.keys == story.keys
