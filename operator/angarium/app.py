@@ -28,7 +28,7 @@ from angarium.plane import STORE_LIMIT_S, Audience, DeliveryPlane, Foundation, r
 from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
 from angarium.settings import Networks, Settings
-from angarium.store import back_up, open_store
+from angarium.store import back_up, open_store, restore
 from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
 
 if TYPE_CHECKING:
@@ -154,6 +154,11 @@ async def run_files(
 def back_up_database(settings: Settings, target: Path) -> int:
     """`angarium backup`. Returns the bytes of the copy; raises StoreError."""
     return back_up(settings.database, target)
+
+
+def restore_database(settings: Settings, source: Path) -> Path | None:
+    """`angarium restore`. Returns where the database that was there before is now; raises StoreError."""
+    return restore(source, settings.database)
 
 
 def shown_host(host: str) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium check`, `backup`, `version`."""
+"""The command line: `run` in a cluster, `dev` on a laptop, `check`, `backup`, `restore`, `version`."""
 
 import dataclasses
 import logging
@@ -96,6 +96,7 @@ def main() -> None:
     angarium run                       run it in a Kubernetes cluster
     angarium check -R manifests/       say what a cluster would refuse in them
     angarium backup FILE               copy its database while it runs
+    angarium restore FILE              put such a copy in its place
 
     Publish with the QStash SDKs, qstash for Python and @upstash/qstash for JavaScript: set QSTASH_URL and QSTASH_TOKEN
     to the values that `angarium dev` prints, or that the Secret of a Token resource holds.
@@ -194,8 +195,7 @@ def backup(file: Path, **flags: str | None) -> None:
     """Copy the database to FILE, also while Angarium runs.
 
     FILE must not exist yet. It is complete once it is there, and holds signing keys: nobody but its owner can read it.
-    To restore it, end Angarium, put FILE in the place of the database, and remove the files beside it that end in -wal
-    and -shm.
+    `angarium restore` puts it in the place of the database.
     """
     from angarium.app import back_up_database
 
@@ -206,6 +206,27 @@ def backup(file: Path, **flags: str | None) -> None:
         return 0
 
     _end(copy)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def restore(file: Path, **flags: str | None) -> None:
+    """Put the backup FILE in the place of the database. Angarium must not run.
+
+    FILE stays as it is. The database that was there before is kept beside the new one, as *.replaced, until it is
+    removed by hand.
+    """
+    from angarium.app import restore_database
+
+    def put_back() -> int:
+        settings = load(flags, os.environ, Settings())
+        before = restore_database(settings, file)
+        kept = f"; what was there before is {before}" if before else ""
+        click.echo(f"{settings.database} is {file} now{kept}")
+        return 0
+
+    _end(put_back)
 
 
 @main.command()

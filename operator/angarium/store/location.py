@@ -35,6 +35,7 @@ def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
             raise StoreUnusable(f"{file} may not be read and written by this user; check its owner and mode")
     if database.exists() and database.stat().st_nlink > 1:
+        _check_restore(database)
         raise StoreUnusable(
             f"the database {database} has another name too (a hard link), by which its write-ahead log is not found; "
             f"remove the other name (`find FOLDER -samefile {database}` tells it), and copy a database to keep two"
@@ -45,6 +46,17 @@ def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
             f"the database {database} lies on a network file system ({kind}), where its locks cannot be trusted; "
             "use a local or block volume"
         )
+
+
+def replaced_name(database: Path) -> Path:
+    """What a restore calls the database that was there before."""
+    return database.with_name(f"{database.name}.replaced")
+
+
+def _check_restore(database: Path) -> None:
+    replaced = replaced_name(database)
+    if replaced.exists() and replaced.samefile(database):
+        raise StoreUnusable(f"a restore into {database} was cut off; run the same `angarium restore` again")
 
 
 def sizes(database: Path) -> tuple[int, int, int]:

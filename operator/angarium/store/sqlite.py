@@ -64,6 +64,7 @@ from angarium.store.connection import open_checkpointer, open_reader, open_write
 from angarium.store.intake import Terms
 from angarium.store.location import check_location, sizes
 from angarium.store.lock import FileLock
+from angarium.store.migration import check_schema
 from angarium.store.portions import MOST_ROWS, Portion
 from angarium.store.readers import Readers
 from angarium.store.transaction import Session, Transaction
@@ -109,7 +110,7 @@ class SqliteStore:
         check_location(database)
         self._lock = FileLock(database)
         try:
-            check_log(database)
+            check_schema(database, check_log(database))
             connection = open_writer(database, durable=path is not None)
             self._readers = Readers([open_reader(database) for _ in range(_READERS)])
             checkpointer = open_checkpointer(database)
