@@ -61,7 +61,7 @@ async def run_in_cluster(settings: Settings) -> int:
         )
         plane = DeliveryPlane(base, references, policy)
         catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
-        scope = Scope(settings.namespaces or None, settings.resync, settings.public_url)
+        scope = Scope(settings.namespaces or None, settings.resync, settings.public_url, settings.pod)
         operator = Operator(config, scope, Planes(base.store, catalog, base.keys, references, base.clock))
         base.audience.add(operator)
         base.metrics.add(lambda: sources.operator_families(operator.health.up, operator.figures))

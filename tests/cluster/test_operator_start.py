@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import await_established
+from tests.support import rights
 from tests.support.api_proxy import ApiProxy
 from tests.support.cluster import ROOT, apply, delete, documents_of, find, wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.rights import create_service_account, operator_token, token_of
 from tests.support.stage import Stage
 from tests.support.staging import await_health, await_metric, staged, stays
+
+from angarium.kube.preflight import RIGHTS, named
 
 UP = "angarium_operator_up"
 
@@ -73,10 +76,9 @@ def test_missing_rights_are_named_one_by_one_and_waited_for(
     with staged(control_plane, namespace, tmp_path, token=token) as stage:
         stage.angarium.start(ready=False)
         told = await_health(stage.angarium, "/readyz", 503, f"in namespace {namespace}")
-        for right in ("list schedules.angarium.dev", "patch endpoints/status.angarium.dev", "get secrets"):
-            assert f"operator: may not {right} in namespace {namespace}" in told
-        assert "deploy/rbac/role.yaml" in told
-        assert logged(stage, "may not create events", namespace)
+        assert told.startswith(f"operator: may not {named(RIGHTS)} in namespace {namespace}: ")
+        assert "deploy/namespaced.yaml" in told and f"the ServiceAccount angarium of namespace {namespace}" in told
+        assert logged(stage, "may not", "create, patch events", namespace)
         assert stage.angarium.health("/livez")[0] == 200
         operator_token(control_plane, namespace)
         stage.angarium.wait_until(stage.angarium.is_ready, "ready")
@@ -90,7 +92,7 @@ def test_the_rights_of_one_namespace_are_not_enough_for_the_whole_cluster(
     with staged(control_plane, namespace, tmp_path, token=operator_token, namespaces="") as stage:
         stage.angarium.start(ready=False)
         told = await_health(stage.angarium, "/readyz", 503, "in all namespaces")
-        assert "deploy/rbac/clusterrole.yaml" in told
+        assert "deploy/cluster.yaml" in told
 
 
 @pytest.mark.thorough
@@ -99,13 +101,10 @@ def test_a_refused_status_is_written_once_it_is_allowed(
 ) -> None:
     with staged(control_plane, namespace, tmp_path) as stage:
         stage.angarium.start()
-        (role,) = documents_of(ROOT / "deploy" / "rbac" / "role.yaml")
-        for rule in role["rules"]:
-            rule["verbs"] = [verb for verb in rule["verbs"] if verb != "patch"] or ["get"]
-        apply(control_plane, role, namespace)
+        rights.grant(control_plane, namespace, without=rights.on("endpoints/status"))
         stage.endpoint("refused")
         wait_for(lambda: logged(stage, "the status of", "refused"), describe="the refusal is logged")
-        apply(control_plane, ROOT / "deploy" / "rbac" / "role.yaml", namespace)
+        rights.grant(control_plane, namespace)
         wait_for(
             lambda: stage.status("Endpoint", "refused").get("observedGeneration"), within=45, describe="it is written"
         )

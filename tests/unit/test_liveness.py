@@ -244,12 +244,12 @@ async def operated() -> AsyncIterator[tuple[Running, Operator]]:
 async def test_an_operator_whose_thread_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     entered = threading.Event()
 
-    async def problems(*_: object) -> list[str]:
+    async def lacks(*_: object) -> list[preflight.Lack]:
         entered.set()
         await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(preflight, "problems", problems)
+    monkeypatch.setattr(preflight, "lacks", lacks)
     async with operated() as (angarium, operator):
         await asyncio.to_thread(entered.wait, 10)
         assert await angarium.problems() == []
@@ -260,10 +260,10 @@ async def test_an_operator_whose_thread_hangs_is_named(monkeypatch: pytest.Monke
 
 
 async def test_an_operator_whose_thread_has_failed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def problems(*_: object) -> list[str]:
+    async def lacks(*_: object) -> list[preflight.Lack]:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(preflight, "problems", problems)
+    monkeypatch.setattr(preflight, "lacks", lacks)
     async with operated() as (angarium, operator):
         await angarium.has("operator: it has failed, see the log")
         assert not operator.health.up
