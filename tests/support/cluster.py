@@ -41,6 +41,7 @@ KINDS = {
     "Token": Kind(ANGARIUM, "tokens"),
     "Secret": Kind(CORE, "secrets"),
     "ConfigMap": Kind(CORE, "configmaps"),
+    "Pod": Kind(CORE, "pods"),
     "ServiceAccount": Kind(CORE, "serviceaccounts"),
     "Event": Kind(CORE, "events"),
     "Namespace": Kind(CORE, "namespaces", namespaced=False),
