@@ -68,6 +68,7 @@ def test_a_crd_that_is_removed_is_no_deletion_of_what_others_declare(
         stage.ready(("Topic", "late"))
 
 
+@pytest.mark.rights_taken("it has none at first")
 def test_missing_rights_are_named_one_by_one_and_waited_for(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -86,6 +87,7 @@ def test_missing_rights_are_named_one_by_one_and_waited_for(
         stage.ready(("Endpoint", "healed"))
 
 
+@pytest.mark.rights_taken("it has those of one namespace only")
 def test_the_rights_of_one_namespace_are_not_enough_for_the_whole_cluster(
     control_plane: ControlPlane, namespace: str, operator_token: str, tmp_path: Path
 ) -> None:
@@ -96,6 +98,7 @@ def test_the_rights_of_one_namespace_are_not_enough_for_the_whole_cluster(
 
 
 @pytest.mark.thorough
+@pytest.mark.rights_taken("it may not write a status for a while")
 def test_a_refused_status_is_written_once_it_is_allowed(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:

@@ -273,6 +273,7 @@ def quiet_for(stage: Stage, path: str) -> float:
     return time.time() - stage.receiver.received(path)[-1].at
 
 
+@pytest.mark.rights_taken("those on Schedules are gone for a while")
 def test_a_right_that_is_taken_away_is_no_deletion(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
     with staged(control_plane, namespace, tmp_path, resync="2s") as stage:
         stage.angarium.start()

@@ -63,7 +63,7 @@ ELSEWHERE: dict[object, str] = {
 """What nothing from outside can bring about, and where it is shown."""
 LAX = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.rights_taken("those on Secrets are taken away at the end")]
 
 
 @dataclass(slots=True)

@@ -104,6 +104,7 @@ def told_nowhere(stage: Stage, names: list[str]) -> None:
         assert all(value not in text for text in said) and all(value.encode() not in content for content in database)
 
 
+@pytest.mark.rights_taken("all are gone for a while")
 def test_all_rights_that_are_lost_while_it_runs_stop_no_delivery_and_heal(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -126,6 +127,7 @@ def test_all_rights_that_are_lost_while_it_runs_stop_no_delivery_and_heal(
 
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
+@pytest.mark.rights_taken("those on Secrets are gone for a while")
 def test_a_value_that_was_read_outlives_the_right_and_not_the_secret(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:

@@ -138,8 +138,9 @@ def test_it(pytestconfig):
 """
 
 
-@pytest.mark.parametrize("processes", [(), ("-n", "2")], ids=["one process", "three processes"])
-@pytest.mark.parametrize(("verb", "code"), [("get", 0), ("list", 1)])
+@pytest.mark.parametrize(
+    ("verb", "code", "processes"), [("get", 0, ()), ("list", 1, ()), ("list", 1, ("-n", "1"))], ids=str
+)
 def test_a_finding_fails_the_run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, processes: tuple[str, ...], verb: str, code: int
 ) -> None:
