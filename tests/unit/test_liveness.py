@@ -19,7 +19,6 @@ from tests.support.processes import tree
 from tests.support.stores import NS, ids, publication
 from tests.support.waiting import until
 
-from angarium.app import health
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.messages import Response
@@ -31,6 +30,7 @@ from angarium.kube.operator import Operator
 from angarium.kube.parts import Planes, Scope
 from angarium.kube.references import KubeReferences
 from angarium.plane import Audience, DeliveryPlane, Foundation
+from angarium.probes import health
 from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
 from angarium.settings import Settings
