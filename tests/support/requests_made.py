@@ -22,7 +22,10 @@ EVERYBODYS = frozenset(
         Right("authentication.k8s.io", "selfsubjectreviews", "create"),
         Right("", "/version", "get"),
         Right("", "/apis/angarium.dev/v1alpha1", "get"),
-        # Kopf looks for these when it starts, and does without them.
+        # Kopf looks at what there is when it starts.
+        Right("", "/api", "get"),
+        Right("", "/api/v1", "get"),
+        Right("", "/apis", "get"),
         Right("", "/apis/admissionregistration.k8s.io/v1", "get"),
         Right("", "/apis/apiextensions.k8s.io/v1", "get"),
     }
@@ -54,7 +57,7 @@ def read(entry: Mapping[str, Any], shipped: Mapping[str, str], test: str, excuse
 
     `shipped`: the names of the Role and the ClusterRole. What else grants something is no Role of ours.
     """
-    if not _OPERATOR.fullmatch(entry["user"]["username"]) or entry.get("userAgent", "").startswith(_TESTS_OWN):
+    if not _OPERATOR.fullmatch(entry["user"].get("username", "")) or entry.get("userAgent", "").startswith(_TESTS_OWN):
         return None
     notes = entry.get("annotations", {})
     decision = notes.get("authorization.k8s.io/decision")

@@ -90,6 +90,7 @@ def reason(text: str) -> dict[str, str]:
         ({"userAgent": "python-httpx/0.28.1"}, None),
         ({"user": {"username": "system:serviceaccount:shop:publisher"}}, None),
         ({"user": {"username": "admin"}}, None),
+        ({"user": {}, "annotations": {}}, None),
         ({"annotations": {}}, None),
         (
             {"annotations": reason('RBAC: allowed by ClusterRoleBinding "x" of ClusterRole "angarium-cluster" to …')},
