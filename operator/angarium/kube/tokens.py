@@ -34,7 +34,7 @@ LABEL = f"{GROUP}/token"
 MAX_LABEL = 63
 """Characters that a label's value may have; a Token's name may have 253."""
 RECHECK_S = 10.0
-_RIGHTS = "If a right is missing, compare the Role in deploy/namespaced.yaml; it is tried again every 10 s"
+_RIGHTS = "If a right is missing, the operator's log says how to grant it; it is tried again every 10 s"
 
 
 @dataclass(frozen=True, slots=True)

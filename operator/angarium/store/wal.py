@@ -50,6 +50,11 @@ def check_log(database: Path) -> bytes | None:
         return None
     index, log = _index(index_path), _log(path)
     readable, first_page = _readable(path, log) if log else (0, None)
+    if readable and not (database.exists() and database.stat().st_size):
+        raise StoreUnusable(
+            f"the database {database} is missing or empty, but its write-ahead log {path} holds messages: SQLite would "
+            "begin anew and remove the log; put the database back, or restore a backup and remove the log"
+        )
     if _is_lost(path, index, log, readable):
         committed = f"{readable} of {index.frames}" if index else "not all"
         raise StoreUnusable(
