@@ -66,7 +66,7 @@ def by_deletion(repository: Repository, *parts: str) -> None:
     """What is no longer wanted is deleted by name, then the rest applied."""
     gone = [part for part in repository.documents if part not in parts]
     if gone:
-        repository.kubectl("delete", "-f", repository.file(*gone), "--ignore-not-found", "--timeout=30s")
+        repository.kubectl("delete", "-f", repository.file(*gone), "--ignore-not-found", "--timeout=60s")
     repository.kubectl("apply", "-f", repository.file(*parts))
 
 
@@ -125,7 +125,7 @@ def test_an_adopted_token_survives(stage: Stage, tmp_path: Path, order: str) -> 
         assert_adopted(repository)
     every(repositories, "rest")
     for repository in repositories.values():
-        await_answer(stage, repository.text, 401)
+        await_answer(stage, repository.text, 401, within=ROTATED_S)
         wait_for(lambda name=repository.secret: secret_of(stage, name) is None, describe="the Secret is pruned")  # type: ignore[misc]
     if ORDERS[order]:
         every(repositories, *ORDERS[order])
@@ -189,7 +189,7 @@ def test_an_orphaned_secret_keeps_the_token(stage: Stage) -> None:
     stage.apply("Token", "moved", {})
     old = values_of(stage, "moved-qstash")
     stage.ready(("Token", "moved"))
-    given = ("delete", "agtok", "moved", "--cascade=orphan", "--timeout=30s", "-n", stage.namespace)
+    given = ("delete", "agtok", "moved", "--cascade=orphan", "--timeout=60s", "-n", stage.namespace)
     stage.control_plane.kubectl(*given)
     stage.apply("Token", "moved", {})
     stage.ready(("Token", "moved"))

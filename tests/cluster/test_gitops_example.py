@@ -198,7 +198,7 @@ def test_it_goes_as_it_came(repository: Repository, local: str) -> None:
     secret = find(stage.control_plane, "Secret", "shop-qstash", stage.namespace)
     assert secret is not None
     token = base64.b64decode(secret["data"]["QSTASH_TOKEN"]).decode()
-    gone = ("delete", "-k", str(repository.overlay(local)), "--timeout=30s")
+    gone = ("delete", "-k", str(repository.overlay(local)), "--timeout=60s")
     repository.kubectl(*gone, namespace=stage.namespace)
     assert [one for one in repository.build(local) if one["apiVersion"] == API_VERSION and still(stage, one)] == []
     with stage.angarium.client(token) as client:
