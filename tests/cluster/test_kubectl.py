@@ -78,7 +78,7 @@ def test_nothing_differs_once_the_operator_has_written(stage: Stage, name: str, 
     kubectl(stage, "apply", "--server-side", *where)
     await_reconciled(stage, ours)
     await_no_difference(stage, "--server-side", *where)
-    kubectl(stage, "delete", *where, "--timeout=30s")
+    kubectl(stage, "delete", *where, "--timeout=60s")
 
 
 @pytest.mark.parametrize("name", examples.ALL)
@@ -102,7 +102,7 @@ def test_nobody_who_applies_on_the_server_meets_the_operator(stage: Stage, name:
         for manager in FOREIGN:
             assert owned_by(obj, manager)[0] <= {"f:metadata", "f:spec"}
         assert len(obj["metadata"]["managedFields"]) == 3
-    kubectl(stage, "delete", *everything, "--timeout=30s")
+    kubectl(stage, "delete", *everything, "--timeout=60s")
 
 
 def part(kind: str, name: str, spec: Object | None = None, **metadata: object) -> Object:

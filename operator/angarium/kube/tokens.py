@@ -263,10 +263,10 @@ class TokenSecrets:
         path = core_path(ref.namespace, "secrets", secret)
         await self._client.patch(path, release(manifest, one.declared.uid, LABEL), JSON_PATCH)
         logger.info(
-            "Secret %r of Token %s was applied by somebody else: from now on it is read and never written",
+            "Secret %r of %s was applied by somebody else: from now on it is read and never written",
             secret,
-            ref.name,
-            extra={"action": "token.handover", "namespace": ref.namespace},
+            ref,
+            extra={"action": "token.handover", "about": ref},
         )
 
     async def _admit(self, one: _Found, credential: Credential) -> None:
