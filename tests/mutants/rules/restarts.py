@@ -61,8 +61,8 @@ RESTARTS = (
     Mutant(
         "each step of a migration is whole or not at all",
         "store/migration.py",
-        'f"BEGIN IMMEDIATE;\n{sql}\n{marks}\nCOMMIT;"',
-        'f"{sql}\n{marks}"',
+        "BEGIN IMMEDIATE;\\n{sql}\\n{marks}\\nCOMMIT;",
+        "{sql}\\n{marks}",
         (_MIGRATIONS,),
     ),
     Mutant(

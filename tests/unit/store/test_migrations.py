@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 from tests.support import migrator
 from tests.support.fakes import FakeClock
-from tests.support.programs import python_module
+from tests.support.programs import ROOT, python_module
 from tests.support.releases import ALL, FIRST, Release, kept, schema_of, tables_of
 
 from angarium.domain.ports import Limits, Retention
@@ -73,6 +73,12 @@ def test_a_migration_that_was_in_a_release_never_changes(release: Release, tmp_p
         migrate(fresh)
         open_and_close(tmp_path / "copy.db")
         assert definitions(fresh) == definitions(kept_)
+
+
+def test_the_changelog_names_the_schema() -> None:
+    """So that people can tell from it whether there is a way back."""
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.endswith(f"(database schema {NEWEST})")
 
 
 def test_a_backup_from_before_the_upgrade_is_of_the_old_schema_and_opens(tmp_path: Path) -> None:
