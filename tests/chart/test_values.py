@@ -171,13 +171,17 @@ def test_kinds_that_the_cluster_does_not_know_are_left_out(helm: Helm) -> None:
         ("queue", {"fullnameOverride": "post"}, "post"),
         ("r" * 53, {}, "r" * 52),
         ("r" * 51, {}, "r" * 51),
+        ("1e3", {"fullnameOverride": "e3"}, "e3"),
         ("queue", {"fullnameOverride": "f" * 51 + "-" + "f" * 11}, "f" * 51),
     ],
 )
-def test_names(helm: Helm, release: str, values: dict[str, Any], name: str) -> None:
-    objects = helm.render({**values, "crds": {"enabled": False}}, release=release, namespace="n" * 63)
+@pytest.mark.parametrize("namespace", ["n" * 63, "007"])
+def test_names(helm: Helm, release: str, values: dict[str, Any], name: str, namespace: str) -> None:
+    objects = helm.render({**values, "crds": {"enabled": False}}, release=release, namespace=namespace)
     names = {one["kind"]: one["metadata"]["name"] for one in objects if one["kind"] != "Service"}
-    cluster_wide = f"{name}.{'n' * 63}"
+    cluster_wide = f"{name}.{namespace}"
+    assert {one["metadata"].get("namespace", namespace) for one in objects} == {namespace}
+    assert {one["metadata"]["labels"]["app.kubernetes.io/instance"] for one in objects} == {release}
     assert names == {
         "ServiceAccount": name,
         "StatefulSet": name,
@@ -194,6 +198,13 @@ def test_wrong_values_are_refused_in_words(helm: Helm) -> None:
         values = with_value(values, path, value)
     expected = {f"'{where}': {words}" for _, _, where, words in REFUSED}
     assert set(helm.refusal(values)) == expected
+
+
+def test_a_packed_chart_is_whole(helm: Helm, render: Render, tmp_path: Path) -> None:
+    helm.succeed("package", CHART, "--destination", tmp_path)
+    (archive,) = tmp_path.glob("angarium-*.tgz")
+    text = helm.succeed("template", RELEASE, archive, "--namespace", NAMESPACE)
+    assert [one for one in yaml.load_all(text, yaml.CSafeLoader) if one] == render({})
 
 
 def test_a_parent_chart_may_bring_it(helm: Helm, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from tests.cluster.conftest import await_established
 from tests.support.api_proxy import ApiProxy
 from tests.support.cluster import ROOT, apply, delete, documents_of, find, wait_for
 from tests.support.controlplane import ControlPlane
-from tests.support.rights import create_service_account, operator_token, shipped, token_of
+from tests.support.rights import create_service_account, operator_token, role, token_of
 from tests.support.stage import Stage
 from tests.support.staging import await_health, await_metric, staged, stays
 
@@ -99,13 +99,13 @@ def test_a_refused_status_is_written_once_it_is_allowed(
 ) -> None:
     with staged(control_plane, namespace, tmp_path) as stage:
         stage.angarium.start()
-        role = shipped("Role")
-        for rule in role["rules"]:
+        reduced = role("Role")
+        for rule in reduced["rules"]:
             rule["verbs"] = [verb for verb in rule["verbs"] if verb != "patch"] or ["get"]
-        apply(control_plane, role, namespace)
+        apply(control_plane, reduced, namespace)
         stage.endpoint("refused")
         wait_for(lambda: logged(stage, "the status of", "refused"), describe="the refusal is logged")
-        apply(control_plane, shipped("Role"), namespace)
+        apply(control_plane, role("Role"), namespace)
         wait_for(
             lambda: stage.status("Endpoint", "refused").get("observedGeneration"), within=45, describe="it is written"
         )

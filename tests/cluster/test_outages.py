@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tests.support.angarium import Angarium
 from tests.support.api_proxy import ApiProxy
-from tests.support.cluster import Object, apply, documents_of, find, wait_for
+from tests.support.cluster import Object, apply, find, wait_for
 from tests.support.controlplane import ControlPlane
-from tests.support.rights import ROLES
+from tests.support.rights import role
 from tests.support.stage import Stage, instants
 from tests.support.staging import await_health, await_metric, silent, staged
 
@@ -288,10 +288,10 @@ def test_a_right_that_is_taken_away_is_no_deletion(control_plane: ControlPlane, 
         stage.angarium.start(ready=False)
         await_health(stage.angarium, "/readyz", 503, f"may not list schedules.angarium.dev in namespace {namespace}")
         lines = [line["message"] for line in stage.angarium.log_lines()]
-        assert any("may not watch schedules.angarium.dev" in line and "role.yaml" in line for line in lines)
+        assert any("may not watch schedules.angarium.dev" in line and "namespaced.yaml" in line for line in lines)
         await_more(stage, "/tick", 3)
 
-        apply(control_plane, ROLES / "role.yaml", namespace)
+        apply(control_plane, role("Role"), namespace)
         stage.angarium.wait_until(stage.angarium.is_ready, "ready")
         await_metric(stage.angarium, UP, 1)
         stage.change("Schedule", "tick", suspend=True)
@@ -300,8 +300,8 @@ def test_a_right_that_is_taken_away_is_no_deletion(control_plane: ControlPlane, 
 
 def role_without(resource: str) -> Object:
     """The Role that is shipped, but without the rights to read this kind."""
-    (role,) = documents_of(ROLES / "role.yaml")
-    for rule in role["rules"]:
+    reduced = role("Role")
+    for rule in reduced["rules"]:
         rule["resources"] = [name for name in rule["resources"] if name != resource]
-    role["rules"] = [rule for rule in role["rules"] if rule["resources"]]
-    return role
+    reduced["rules"] = [rule for rule in reduced["rules"] if rule["resources"]]
+    return reduced

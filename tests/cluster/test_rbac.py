@@ -73,7 +73,7 @@ def test_cluster_role(control_plane: ControlPlane, namespace: str, cluster_opera
 
 @pytest.fixture(params=rights.MANIFESTS)
 def rules(request: pytest.FixtureRequest) -> Iterator[list[dict[str, list[str]]]]:
-    yield rights.shipped(request.param)["rules"]
+    yield rights.role(request.param)["rules"]
 
 
 def test_nothing_is_given_wholesale(rules: list[dict[str, list[str]]]) -> None:

@@ -12,7 +12,7 @@ from tests.cluster.test_outages import role_without, ticking
 from tests.support.api_proxy import FORBIDDEN, UNAVAILABLE, ApiProxy, Refusal
 from tests.support.cluster import Object, apply, delete, wait_for
 from tests.support.controlplane import ControlPlane
-from tests.support.rights import ROLES, binding, name_in
+from tests.support.rights import binding, role
 from tests.support.stage import Stage
 from tests.support.staging import await_metric, staged
 
@@ -118,8 +118,8 @@ def test_all_rights_that_are_lost_while_it_runs_stop_no_delivery_and_heal(
         assert stage.angarium.health("/readyz") == stage.angarium.health("/livez") == (200, "ok\n")
         lines = [line["message"] for line in stage.angarium.log_lines() if line["action"] == "operator.lack"]
         assert any("Endpoints cannot be listed" in line for line in lines), lines
-        role = name_in("role.yaml", "Role")
-        apply(control_plane, binding("RoleBinding", "angarium", "Role", role, namespace), namespace)
+        name = role("Role")["metadata"]["name"]
+        apply(control_plane, binding("RoleBinding", "angarium", "Role", name, namespace), namespace)
         await_metric(stage.angarium, "angarium_operator_up", 1)
         stage.endpoint("later")
         stage.ready(("Endpoint", "later"))
@@ -143,7 +143,7 @@ def test_a_value_that_was_read_outlives_the_right_and_not_the_secret(
             stage.receiver.wait_for(stage.receiver.count("/kept") + 1, 10, "/kept")
         assert stage.receiver.received("/kept")[-1].header("X-Token") == value_of("kept")
         stage.condition("Endpoint", "kept", "ResolvedRefs=True")
-        apply(control_plane, ROLES / "role.yaml", namespace)
+        apply(control_plane, role("Role"), namespace)
         delete(control_plane, "Secret", "kept", namespace)
         assert "'kept'" in wait_for(lambda: condition_message(stage), within=SECOND_LOOK_S, describe="it is missed")
         stage.change("Endpoint", "kept", retry=ONCE)

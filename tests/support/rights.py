@@ -12,9 +12,9 @@ TOKEN_SECONDS = 24 * 3600
 
 def operator_token(control_plane: ControlPlane, namespace: str) -> str:
     """A token with the rights of an operator that watches `namespace` alone (deploy/namespaced.yaml)."""
-    (role,) = apply(control_plane, shipped("Role"), namespace)
+    (shipped,) = apply(control_plane, role("Role"), namespace)
     create_service_account(control_plane, namespace)
-    name = role["metadata"]["name"]
+    name = shipped["metadata"]["name"]
     apply(control_plane, binding("RoleBinding", "angarium", "Role", name, namespace), namespace)
     return token_of(control_plane, namespace)
 
@@ -22,9 +22,9 @@ def operator_token(control_plane: ControlPlane, namespace: str) -> str:
 def cluster_operator_token(control_plane: ControlPlane, namespace: str) -> str:
     """A token with the rights of an operator that watches all namespaces (deploy/cluster.yaml); the
     ServiceAccount lives in `namespace`, and the rights end with it."""
-    (role,) = apply(control_plane, shipped("ClusterRole"))
+    (shipped,) = apply(control_plane, role("ClusterRole"))
     create_service_account(control_plane, namespace)
-    name = role["metadata"]["name"]
+    name = shipped["metadata"]["name"]
     apply(control_plane, binding("ClusterRoleBinding", f"angarium-{namespace}", "ClusterRole", name, namespace))
     return token_of(control_plane, namespace)
 
@@ -45,15 +45,14 @@ def token_of(control_plane: ControlPlane, namespace: str, name: str = SERVICE_AC
     return token
 
 
-def shipped(kind: str) -> Object:
+def role(kind: str) -> Object:
     """The Role or ClusterRole as the manifests have it, for any namespace."""
     file = MANIFESTS[kind]
-    roles = [found for found in documents_of(file) if found["kind"] == kind]
-    if len(roles) != 1:
-        raise AssertionError(f"{file} must hold exactly one {kind}, not {len(roles)}")
-    (role,) = roles
-    role["metadata"].pop("namespace", None)
-    return role
+    found = [document for document in documents_of(file) if document["kind"] == kind]
+    if len(found) != 1:
+        raise AssertionError(f"{file} must hold exactly one {kind}, not {len(found)}")
+    found[0]["metadata"].pop("namespace", None)
+    return found[0]
 
 
 def binding(kind: str, name: str, role_kind: str, role: str, namespace: str) -> dict[str, object]:

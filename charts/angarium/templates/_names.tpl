@@ -18,8 +18,8 @@
 {{- end -}}
 
 {{- define "angarium.selector" -}}
-app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ default .Chart.Name .Values.nameOverride | toYaml }}
+app.kubernetes.io/instance: {{ .Release.Name | toYaml }}
 {{- end -}}
 
 {{- define "angarium.labels" -}}
@@ -34,9 +34,9 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "angarium.metadata" -}}
 {{- $annotations := mustMergeOverwrite (deepCopy .context.Values.commonAnnotations) (.annotations | default dict) -}}
 {{- $labels := mustMergeOverwrite (deepCopy (.labels | default dict)) (include "angarium.labels" .context | fromYaml) -}}
-name: {{ .name }}
+name: {{ .name | toYaml }}
 {{- with hasKey . "namespace" | ternary .namespace .context.Release.Namespace }}
-namespace: {{ . }}
+namespace: {{ . | toYaml }}
 {{- end }}
 labels:
   {{- toYaml $labels | nindent 2 }}
@@ -53,6 +53,6 @@ annotations:
 
 {{- define "angarium.subject" -}}
 - kind: ServiceAccount
-  name: {{ include "angarium.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "angarium.serviceAccountName" . | toYaml }}
+  namespace: {{ .Release.Namespace | toYaml }}
 {{- end -}}

@@ -1,5 +1,5 @@
 {{- define "angarium.podSpec" -}}
-serviceAccountName: {{ include "angarium.serviceAccountName" . }}
+serviceAccountName: {{ include "angarium.serviceAccountName" . | toYaml }}
 automountServiceAccountToken: {{ not .Values.kubeconfig.existingSecret }}
 # Variables for every Service of the namespace would look like settings.
 enableServiceLinks: false
@@ -12,7 +12,7 @@ imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | toYaml }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:
@@ -85,14 +85,14 @@ volumes:
   {{- else if .Values.persistence.existingClaim }}
   - name: data
     persistentVolumeClaim:
-      claimName: {{ .Values.persistence.existingClaim }}
+      claimName: {{ .Values.persistence.existingClaim | toYaml }}
   {{- end }}
   - name: tmp
     emptyDir: {}
   {{- with .Values.kubeconfig.existingSecret }}
   - name: kubeconfig
     secret:
-      secretName: {{ . }}
+      secretName: {{ . | toYaml }}
       defaultMode: 0440
   {{- end }}
   {{- with .Values.extraVolumes }}

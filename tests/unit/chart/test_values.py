@@ -17,6 +17,7 @@ from angarium.engine import courier_sender
 from angarium.engine.dispatcher import DispatchSettings
 from angarium.settings import Settings, default_text, fields, load, variable
 
+BENCHMARKS = (chart.ROOT / "docs" / "benchmarks.md").read_text()
 SCHEMA = chart.schema()
 VALUES = list(chart.values())
 SET_OTHERWISE = {
@@ -162,3 +163,21 @@ def test_every_value_is_used() -> None:
 
 def templates() -> list[Path]:
     return [file for file in (chart.CHART / "templates").rglob("*") if file.is_file()]
+
+
+def test_nothing_may_be_taken_away_that_a_template_needs() -> None:
+    """null removes a default; so does a release of an older chart whose values are used again."""
+    for path, schema in objects_in(SCHEMA, ""):
+        if schema.get("additionalProperties") is False and not path.endswith("/properties/settings"):
+            optional = set(schema["properties"]) - set(schema["required"])
+            assert optional <= {"global", "nodePort"}, path
+
+
+def test_the_memory_limit_has_room_for_what_the_settings_allow() -> None:
+    """docs/benchmarks.md: the most that was seen, at a restart with large objects; bodies and answers come on top."""
+    seen = re.search(r"restart with them on an empty database: memory at most \(PSS\) \| \*\*(\d+) MiB", BENCHMARKS)
+    assert seen is not None
+    settings = Settings()
+    most = int(seen[1]) * 2**20 + settings.in_flight_bytes + settings.in_flight * settings.max_response
+    assert chart.default_of("resources")["limits"]["memory"] == "512Mi"
+    assert most < 512 * 2**20
