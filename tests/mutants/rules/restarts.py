@@ -68,15 +68,15 @@ RESTARTS = (
     Mutant(
         "a restored database has no log of another one beside it",
         "store/restore.py",
-        "database.with_name(database.name + suffix).unlink(missing_ok=True)",
+        "file.unlink(missing_ok=True)",
         "pass",
         (_RESTORE,),
     ),
     Mutant(
         "the database that a restore replaces is kept with its log",
         "store/restore.py",
-        'for suffix in ("", *_BESIDE):',
-        'for suffix in ("",):',
+        "zip(_files(database), _files(replaced), strict=True)",
+        "zip(_files(database)[:1], _files(replaced)[:1], strict=True)",
         (_RESTORE,),
     ),
 )
