@@ -26,11 +26,12 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
 
 
 class WithStatefulSets(ControlPlane):
-    """Its controller manager makes pods and claims, which wait for a node."""
+    """Its controller manager makes pods and claims, which wait for a node, and lets claims go that no pod has."""
 
     def _controller_manager_flags(self) -> dict[str, str | Path]:
         flags = super()._controller_manager_flags()
-        return {**flags, "controllers": f"{flags['controllers']},statefulset-controller"}
+        more = ("statefulset-controller", "persistentvolumeclaim-protection-controller")
+        return {**flags, "controllers": ",".join([str(flags["controllers"]), *more])}
 
 
 @pytest.fixture(scope="session")
