@@ -25,10 +25,19 @@ def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
     return Helm(programs_of(build.HELM) / "helm", tmp_path_factory.mktemp("helm"))
 
 
+class WithStatefulSets(ControlPlane):
+    """Its controller manager makes pods and claims, which wait for a node, and lets claims go that no pod has."""
+
+    def _controller_manager_flags(self) -> dict[str, str | Path]:
+        flags = super()._controller_manager_flags()
+        more = ("statefulset-controller", "persistentvolumeclaim-protection-controller")
+        return {**flags, "controllers": ",".join([str(flags["controllers"]), *more])}
+
+
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A running API server without Angarium's CRDs."""
-    control_plane = ControlPlane(tmp_path_factory.mktemp("controlplane"), programs_of(build.CONTROL_PLANE))
+    control_plane = WithStatefulSets(tmp_path_factory.mktemp("controlplane"), programs_of(build.CONTROL_PLANE))
     try:
         control_plane.start()
         yield control_plane

@@ -23,6 +23,13 @@ README = (CHART / "README.md").read_text()
 
 
 @pytest.fixture
+def controllers(control_plane: ControlPlane) -> Iterator[None]:
+    control_plane.start_controller_manager()
+    yield
+    control_plane.stop_controller_manager()
+
+
+@pytest.fixture
 def cluster(control_plane: ControlPlane) -> Iterator[ControlPlane]:
     """Without releases and CRDs before and after."""
     yield control_plane
@@ -157,23 +164,58 @@ def test_the_next_version_changes_nothing_that_may_not_change(
     admin.succeed("uninstall", "angarium", "-n", "next")
 
 
-def test_another_volume_is_refused_with_the_way_to_get_it(cluster: ControlPlane, admin: Helm) -> None:
-    """The commands are those that the README has, but for the claim, which nobody makes without a node."""
+def owner_of_the_pod(cluster: ControlPlane) -> str | None:
+    owners = get(cluster, "Pod", "angarium-0", "angarium")["metadata"].get("ownerReferences", [])
+    return owners[0]["uid"] if owners else None
+
+
+def test_another_volume_is_refused_with_the_way_to_get_it(
+    cluster: ControlPlane, controllers: None, admin: Helm
+) -> None:
+    """The commands are those that the README has, but for the claim, which nobody can enlarge here; the pod goes on."""
     admin.succeed("install", "angarium", CHART, "-n", "angarium", "--create-namespace", values=NO_CRDS)
     enlarging = ("upgrade", "angarium", CHART, "-n", "angarium", "--reuse-values", "--set", "persistence.size=20Gi")
     refused = admin.run(*enlarging)
     command = "kubectl -n angarium delete statefulset angarium --cascade=orphan"
     assert refused.returncode != 0 and command in refused.stderr and "data-angarium-0" in refused.stderr
     assert command in README
-    cluster.start_controller_manager()  # it is who lets the pods go
-    try:
-        cluster.kubectl(*command.split()[1:])
-    finally:
-        cluster.stop_controller_manager()
+    wait_for(lambda: find(cluster, "Pod", "angarium-0", "angarium"), within=30, describe="the pod is there")
+    pod = get(cluster, "Pod", "angarium-0", "angarium")["metadata"]["uid"]
+    cluster.kubectl(*command.split()[1:])
     admin.succeed(*enlarging)
     (claim,) = stateful_set(cluster, "angarium")["spec"]["volumeClaimTemplates"]
     assert claim["spec"]["resources"]["requests"]["storage"] == "20Gi"
+    adopted = stateful_set(cluster, "angarium")["metadata"]["uid"]
+    wait_for(lambda: owner_of_the_pod(cluster), lambda uid: uid == adopted, within=30, describe="the pod is adopted")
+    assert get(cluster, "Pod", "angarium-0", "angarium")["metadata"]["uid"] == pod
     admin.succeed("uninstall", "angarium", "-n", "angarium")
+
+
+def test_a_pod_that_never_became_ready_is_replaced_and_its_volume_stays(
+    cluster: ControlPlane, controllers: None, admin: Helm
+) -> None:
+    """No pod becomes ready without a node: as with a broken image, only another revision helps, and it has to come."""
+
+    def await_image(tag: str) -> None:
+        def tagged() -> bool:
+            pod = find(cluster, "Pod", "angarium-0", "kept")
+            return pod is not None and pod["spec"]["containers"][0]["image"].endswith(f":{tag}")
+
+        wait_for(tagged, within=60, describe=f"a pod of the image {tag}")
+
+    admin.succeed("install", "angarium", CHART, "-n", "kept", "--create-namespace", values=NO_CRDS)
+    await_image("0.1.0")
+    admin.succeed("upgrade", "angarium", CHART, "-n", "kept", values={**NO_CRDS, "image": {"tag": "broken"}})
+    await_image("broken")
+    admin.succeed("rollback", "angarium", "1", "-n", "kept")
+    await_image("0.1.0")
+    claim = get(cluster, "PersistentVolumeClaim", "data-angarium-0", "kept")["metadata"]["uid"]
+    admin.succeed("uninstall", "angarium", "-n", "kept")
+    wait_for(lambda: find(cluster, "Pod", "angarium-0", "kept") is None, within=60, describe="the pod is gone")
+    admin.succeed("install", "angarium", CHART, "-n", "kept", values=NO_CRDS)
+    await_image("0.1.0")
+    assert get(cluster, "PersistentVolumeClaim", "data-angarium-0", "kept")["metadata"]["uid"] == claim
+    admin.succeed("uninstall", "angarium", "-n", "kept")
 
 
 def test_monitoring_is_made_where_the_cluster_knows_it(cluster: ControlPlane, admin: Helm, monitoring: None) -> None:

@@ -29,8 +29,7 @@ def restore(source: Path, database: Path) -> Path | None:
     database = database.resolve()
     _check_source(source, database)
     replaced = replaced_name(database)
-    if replaced.exists() and not (database.exists() and replaced.samefile(database)):
-        raise StoreUnusable(f"{replaced} exists, which an earlier restore has left; move it away, or remove it")
+    _check_free(database, replaced)
     check_location(database.with_name(f"{database.name}.restored"))
     lock = FileLock(database)
     try:
@@ -38,12 +37,27 @@ def restore(source: Path, database: Path) -> Path | None:
             shutil.copyfile(source, file)
             _check(file, source)
             sync(file)
-            before = _put_aside(database, replaced) if database.exists() else None
+            before = replaced if database.exists() else None
+            _put_aside(database, replaced)
             file.rename(database)
         sync(database.parent)
     finally:
         lock.release()
     return before
+
+
+def _check_free(database: Path, replaced: Path) -> None:
+    """Nothing is overwritten, and no log of another database is taken for that of the one that is put aside."""
+    if database.exists() and replaced.exists() and replaced.samefile(database):
+        return  # this very restore was cut off
+    for file in _files(replaced):
+        if file.exists():
+            raise StoreUnusable(f"{file} exists, which an earlier restore has left; move it away, or remove it")
+
+
+def _files(database: Path) -> list[Path]:
+    """The file itself, then what SQLite has beside it."""
+    return [database, *(database.with_name(database.name + suffix) for suffix in _BESIDE)]
 
 
 def _check_source(source: Path, database: Path) -> None:
@@ -75,16 +89,15 @@ def _check(file: Path, source: Path) -> None:
         raise StoreUnusable(f"{source} is damaged: {found}; take another backup")
 
 
-def _put_aside(database: Path, replaced: Path) -> Path:
+def _put_aside(database: Path, replaced: Path) -> None:
     """Another name for each of its files. Whoever starts after a kill in here is refused, because of the two names."""
     try:
-        for suffix in ("", *_BESIDE):
+        for file, name in zip(_files(database), _files(replaced), strict=True):
             with contextlib.suppress(FileNotFoundError, FileExistsError):
-                os.link(database.with_name(database.name + suffix), replaced.with_name(replaced.name + suffix))
+                os.link(file, name)
     except OSError as error:
         raise StoreError(f"{database} cannot be kept as {replaced}: {error.strerror}; move it away yourself") from error
     sync(database.parent)
-    for suffix in _BESIDE:  # a log beside another database than its own would be written into that
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    for file in _files(database)[1:]:  # a log beside another database than its own would be written into that
+        file.unlink(missing_ok=True)
     sync(database.parent)
-    return replaced

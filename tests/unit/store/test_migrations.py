@@ -2,19 +2,21 @@
 
 import asyncio
 import json
+import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from tests.support import migrator
 from tests.support.fakes import FakeClock
-from tests.support.programs import python_module
+from tests.support.programs import ROOT, python_module
 from tests.support.releases import ALL, FIRST, Release, kept, schema_of, tables_of
 
 from angarium.domain.ports import Limits, Retention
 from angarium.store import back_up, migration, open_store
-from angarium.store.migration import migrations, program
+from angarium.store.migration import migrate, migrations, program
 
 NEWEST = migrations()[-1][0]
 FUTURE = (
@@ -53,6 +55,30 @@ def test_all_that_an_earlier_version_left_is_there(release: Release, tmp_path: P
     kept(before, tables_of(database))
     assert schema_of(database) == NEWEST
     assert tables_of(database)["migrations"][-1] == {"schema": NEWEST, "program": program()}
+
+
+def definitions(connection: sqlite3.Connection) -> list[tuple[str, str]]:
+    return connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name").fetchall()
+
+
+@pytest.mark.parametrize("release", ALL, ids=lambda release: release.name)
+def test_a_migration_that_was_in_a_release_never_changes(release: Release, tmp_path: Path) -> None:
+    """What it made there is what it makes today, and a migrated database is defined as a new one is."""
+    back_up(release.unpack(tmp_path), tmp_path / "copy.db")
+    number = schema_of(tmp_path / "copy.db")
+    with closing(sqlite3.connect(tmp_path / "copy.db")) as kept_, closing(sqlite3.connect(":memory:")) as fresh:
+        fresh.isolation_level = None
+        migrate(fresh, migrations()[:number])
+        assert definitions(fresh) == definitions(kept_)
+        migrate(fresh)
+        open_and_close(tmp_path / "copy.db")
+        assert definitions(fresh) == definitions(kept_)
+
+
+def test_the_changelog_names_the_schema() -> None:
+    """So that people can tell from it whether there is a way back."""
+    newest = next(line for line in (ROOT / "CHANGELOG.md").read_text().splitlines() if line.startswith("## "))
+    assert newest.endswith(f"(database schema {NEWEST})")
 
 
 def test_a_backup_from_before_the_upgrade_is_of_the_old_schema_and_opens(tmp_path: Path) -> None:

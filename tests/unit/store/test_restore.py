@@ -99,6 +99,19 @@ def test_a_second_restore_overwrites_nothing(database: Path, backup: Path) -> No
     assert waiting(database) == BEFORE
 
 
+def test_a_log_that_an_earlier_restore_has_left_is_not_taken_for_this_ones(database: Path, backup: Path) -> None:
+    replaced = restore(backup, database)
+    assert replaced is not None
+    replaced.unlink()
+    assert "a.db.replaced-wal exists" in refusal(backup, database)
+
+
+def test_a_log_without_its_database_is_not_written_into_the_new_one(database: Path, backup: Path) -> None:
+    database.unlink()
+    assert restore(backup, database) is None
+    assert waiting(database) == BEFORE
+
+
 def test_a_program_that_runs_is_not_disturbed(database: Path, backup: Path) -> None:
     store = opened(database)
     try:

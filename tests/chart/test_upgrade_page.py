@@ -1,0 +1,148 @@
+"""docs/upgrade.md does what it says: its commands are run, section by section, by real Helm, kubectl and API server.
+
+There is no node here, so no pod runs: what needs one is listed below and is not run. tests/e2e/test_upgrade.py does the
+same to the program itself.
+"""
+
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.cluster.conftest import programs_of
+from tests.support.cluster import ROOT
+from tests.support.controlplane import ControlPlane
+from tests.support.markdown import Block, blocks
+from tests.support.released import await_gone
+from tests.support.shell import commands, run_all
+from tools.controlplane import build
+
+PAGE = ROOT / "docs" / "upgrade.md"
+BLOCKS = list(blocks(PAGE.read_text()))
+NEEDED = ("charts", "crds", "deploy")
+NO_POD = "it waits for a pod or looks into one, and there is no kubelet"
+NOT_RUN = {
+    "kubectl .* rollout status ": NO_POD,
+    "kubectl .* exec ": NO_POD,
+    "kubectl .* logs ": NO_POD,
+    "kubectl .* wait --for=condition=Ready pod/": NO_POD,
+}
+DEFAULT = "kubectl -n {} create serviceaccount default"
+"""What a cluster makes for each namespace; the controller that does it does not run here."""
+PLACE = f"kubectl create namespace angarium && {DEFAULT.format('angarium')} || true"
+INSTALL = "helm upgrade --install angarium charts/angarium --namespace angarium --take-ownership"
+UPGRADE = f"{INSTALL} --set drainSeconds=45"
+UNINSTALL = "helm uninstall {} --namespace {} --ignore-not-found"
+TIDY = (UNINSTALL.format("messaging", "angarium"), UNINSTALL.format("angarium", "messaging"))
+OWNERS = "kubectl get crd endpoints.angarium.dev -o yaml"
+REPLICAS = "kubectl -n angarium get statefulset angarium -o jsonpath='{.spec.replicas}'"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is done `before` a section is followed, and what a command shows after it."""
+
+    before: tuple[str, ...]
+    asked: str
+    shows: str
+
+
+CASES = {
+    "Upgrade": Case(
+        (PLACE, INSTALL),
+        "helm history angarium --namespace angarium",
+        "Upgrade complete",
+    ),
+    "Roll back": Case((PLACE, INSTALL, UPGRADE), "helm history angarium --namespace angarium", "Rollback to"),
+    "Downgrade by restoring": Case((PLACE, INSTALL, UPGRADE), REPLICAS, "1"),
+    "Reinstall": Case(
+        (PLACE, INSTALL),
+        OWNERS,
+        "meta.helm.sh/release-name: messaging",
+    ),
+    "Move to another namespace": Case(
+        (PLACE, INSTALL),
+        OWNERS,
+        "meta.helm.sh/release-namespace: messaging",
+    ),
+    "Uninstall for good": Case(
+        (PLACE, INSTALL),
+        "kubectl get crd -o name | grep -c angarium.dev || true",
+        "0",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Somebody with a clone of the project, Helm and kubectl."""
+
+    control_plane: ControlPlane
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, *texts: str) -> str:
+        done = run_all(list(texts), self.folder, self.environment)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def reader(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
+    """Each section leaves the CRDs there, as a person would, and those that come next take them over."""
+    folder = tmp_path_factory.mktemp("upgrade")
+    for name in NEEDED:
+        shutil.copytree(ROOT / name, folder / name)
+    (folder / "values.yaml").write_text("drainSeconds: 20\n")
+    for block in BLOCKS:
+        if block.language == "yaml" and (found := re.match(r"# ([\w-]+\.yaml)\n", block.text)):
+            (folder / found[1]).write_text(block.text)
+    environment = dict(control_plane.kubectl_environment())
+    environment["PATH"] = ":".join([str(control_plane.assets), str(programs_of(build.HELM)), environment["PATH"]])
+    control_plane.start_controller_manager()
+    yield Reader(control_plane, folder, environment)
+    run_all(
+        [UNINSTALL.format("angarium", "angarium"), "kubectl delete -f crds/ --ignore-not-found"], folder, environment
+    )
+    await_gone(control_plane)
+    control_plane.stop_controller_manager()
+
+
+def blocks_of(section: str) -> list[Block]:
+    return [block for block in BLOCKS if block.heading == section and block.language == "sh"]
+
+
+def with_account(text: str) -> str:
+    made = re.match(r"kubectl create namespace (\S+)", text)
+    return f"{text}\n{DEFAULT.format(made[1])}" if made else text
+
+
+def skipped(text: str) -> str | None:
+    return next((start for start in NOT_RUN if re.match(start, text)), None)
+
+
+@pytest.mark.parametrize("section", CASES)
+def test_a_section(reader: Reader, section: str) -> None:
+    case = CASES[section]
+    todo = [with_account(one.text) for block in blocks_of(section) for one in commands(block.text)]
+    todo = [text for text in todo if not skipped(text)]
+    try:
+        reader.run(*case.before)
+        reader.run(*todo)
+        assert case.shows in reader.run(case.asked)
+    finally:
+        run_all([*TIDY], reader.folder, reader.environment)
+
+
+def test_every_section_with_commands_is_followed() -> None:
+    assert {block.heading for block in BLOCKS if block.language == "sh"} == {*CASES}
+    assert {block.language for block in BLOCKS} == {"sh", "yaml"}, "no command hides behind another language"
+
+
+def test_only_what_is_listed_is_not_run() -> None:
+    texts = [one.text for block in BLOCKS if block.language == "sh" for one in commands(block.text)]
+    left_out = [skipped(text) for text in texts]
+    assert {*left_out} - {None} == {*NOT_RUN}, "each of the list is on the page"
+    assert left_out.count(None) > len(texts) / 2
