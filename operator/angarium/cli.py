@@ -1,4 +1,4 @@
-"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium check`, `backup`, `version`."""
+"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, and what is done to files."""
 
 import dataclasses
 import logging
@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from angarium.domain.errors import SettingsError, StoreError
+from angarium.domain.errors import SettingsError, StoreError, StoreInUse
+from angarium.domain.views import Holdings
 from angarium.settings import Settings, default_text, fields, flag, load, value, variable
 
 EXIT_FAILED = 1
@@ -96,6 +97,8 @@ def main() -> None:
     angarium run                       run it in a Kubernetes cluster
     angarium check -R manifests/       say what a cluster would refuse in them
     angarium backup FILE               copy its database while it runs
+    angarium restore FILE              put such a copy in its place
+    angarium purge --namespace NAME    remove what a namespace left, while it does not run
 
     Publish with the QStash SDKs, qstash for Python and @upstash/qstash for JavaScript: set QSTASH_URL and QSTASH_TOKEN
     to the values that `angarium dev` prints, or that the Secret of a Token resource holds.
@@ -194,8 +197,7 @@ def backup(file: Path, **flags: str | None) -> None:
     """Copy the database to FILE, also while Angarium runs.
 
     FILE must not exist yet. It is complete once it is there, and holds signing keys: nobody but its owner can read it.
-    To restore it, end Angarium, put FILE in the place of the database, and remove the files beside it that end in -wal
-    and -shm.
+    `angarium restore` puts it in the place of the database.
     """
     from angarium.app import back_up_database
 
@@ -206,6 +208,69 @@ def backup(file: Path, **flags: str | None) -> None:
         return 0
 
     _end(copy)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def restore(file: Path, **flags: str | None) -> None:
+    """Put the backup FILE in the place of the database. Angarium must not run.
+
+    FILE stays as it is. The database that was there before is kept beside the new one, as *.replaced, until it is
+    removed by hand.
+    """
+    from angarium.app import restore_database
+
+    def put_back() -> int:
+        settings = load(flags, os.environ, Settings())
+        before = restore_database(settings, file)
+        kept = f"; what was there before is {before}" if before else ""
+        click.echo(f"{settings.database} is {file} now{kept}")
+        return 0
+
+    _end(put_back)
+
+
+@main.command()
+@click.option("--namespace", required=True, metavar="NAME", help="The namespace whose data is removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what there is.")
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def purge(namespace: str, yes: bool, dry_run: bool, **flags: str | None) -> None:
+    """Remove from the database all that a namespace has: tokens, Schedules, messages, dead letters, log.
+
+    For a namespace that is gone and is not watched: with --namespaces, Angarium never removes anything because a
+    namespace cannot be seen. What is declared in a namespace that is still watched comes back with the next start.
+    Angarium must be ended first; in a cluster this takes a pod of its own with the volume (docs/operations.md,
+    "A namespace that is gone"). There is no way back but a back-up.
+    """
+    from angarium.app import purge_tenant
+    from angarium.engine import loops
+    from angarium.service import tenants
+
+    def agree(held: Holdings) -> bool:
+        click.echo("\n  ".join([f"namespace {namespace} has", *tenants.told(held)]))
+        return not dry_run and (yes or click.confirm("Remove all of this for good?", err=True))
+
+    def remove() -> int:
+        if not (yes or dry_run or sys.stdin.isatty()):
+            raise SettingsError("nobody can be asked here whether all of it is to be removed: give --yes, or --dry-run")
+        settings = load(flags, os.environ, Settings())
+        try:
+            done = loops.run(purge_tenant(settings, namespace, agree))
+        except StoreInUse as error:
+            raise SettingsError(
+                f"{settings.database} is in use: end Angarium first (kubectl scale statefulset angarium --replicas=0), "
+                'then run this in a pod with its volume, see docs/operations.md, "A namespace that is gone"'
+            ) from error
+        if done.held is None:
+            known = ", ".join(done.others) or "none at all"
+            click.echo(f"there is nothing of namespace {namespace} in {settings.database}; it has namespaces: {known}")
+        else:
+            click.echo("all of it is removed" if done.removed else "nothing is removed")
+        return 0
+
+    _end(remove)
 
 
 @main.command()
@@ -263,7 +328,7 @@ def _end(start: Callable[[], int]) -> None:
     except (SettingsError, StoreError) as error:
         _tell(str(error))
         sys.exit(EXIT_UNUSABLE)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         code = 130
     except Exception:  # noqa: BLE001  whatever ends the program is told as all else is, not as a bare traceback
         _log.critical(

@@ -1,6 +1,5 @@
 """What goes, goes: no deletion waits for the operator, and nothing that it made stays behind (DESIGN 3, 5)."""
 
-import base64
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from tests.support.cluster import Object, create_namespace, find, remove_namespa
 from tests.support.controlplane import ControlPlane
 from tests.support.stage import STATUS_S, Stage
 from tests.support.staging import staged
+from tests.support.tokens import TOKEN, await_answer, values_of
 
 CASCADES = ("background", "foreground", "orphan")
 STATES = ("at work", "stopped", "its data gone")
@@ -72,17 +72,6 @@ def bring_to(stage: Stage, state: str) -> None:
         stage.angarium.start()
 
 
-def text_of(stage: Stage, secret: str) -> str:
-    found = find(stage.control_plane, "Secret", secret, stage.namespace)
-    assert found is not None
-    return base64.b64decode(found["data"]["QSTASH_TOKEN"]).decode()
-
-
-def opens(stage: Stage, token: str) -> int:
-    with stage.angarium.client(token) as client:
-        return client.get("/v2/keys").status_code
-
-
 @pytest.mark.parametrize("state", STATES)
 def test_all_examples_go_and_leave_nothing(stage: Stage, tmp_path: Path, state: str) -> None:
     """With the operator at work, without it, and with one that has never seen them; a third of them by each cascade."""
@@ -92,7 +81,7 @@ def test_all_examples_go_and_leave_nothing(stage: Stage, tmp_path: Path, state: 
     file = examples.written(documents, tmp_path / "all.yaml")
     stage.control_plane.kubectl("apply", "-n", stage.namespace, "-f", str(file))
     await_reconciled(stage, documents)
-    tokens = {name: text_of(stage, name) for name in secrets_of(documents)}
+    tokens = {name: values_of(stage, name)[TOKEN] for name in secrets_of(documents)}
     bring_to(stage, state)
     thirds = {cascade: documents[number::3] for number, cascade in enumerate(CASCADES)}
     for cascade, third in thirds.items():
@@ -103,7 +92,7 @@ def test_all_examples_go_and_leave_nothing(stage: Stage, tmp_path: Path, state: 
     if not stage.angarium.program.running:
         stage.angarium.start()
     for token in tokens.values():
-        wait_for(lambda token=token: opens(stage, token), lambda seen: seen == 401, describe="it is revoked")  # type: ignore[misc]
+        await_answer(stage, token, 401, within=STATUS_S)
     for secret in secrets_of(thirds["orphan"]):
         assert_left_alone(stage, secret, tokens[secret])
     for secret in tokens:
@@ -116,7 +105,7 @@ def is_there(stage: Stage, kind: str, name: str) -> bool:
 
 def assert_left_alone(stage: Stage, secret: str, token: str) -> None:
     """As was asked for: the Secret stays as it was, and is nobody's. It is taken away here."""
-    assert text_of(stage, secret) == token
+    assert values_of(stage, secret)[TOKEN] == token
     assert "ownerReferences" not in stage.get("Secret", secret)["metadata"]
     stage.delete("Secret", secret)
 
@@ -131,7 +120,7 @@ def test_a_namespace_goes_with_all_it_holds(collected: ControlPlane, tmp_path: P
         file = examples.written(documents, tmp_path / "all.yaml")
         collected.kubectl("apply", "-n", namespace, "-f", str(file))
         await_reconciled(stage, documents)
-        assert text_of(stage, secrets_of(documents)[0])
+        assert all(values_of(stage, name) for name in secrets_of(documents))
         bring_to(stage, state)
         collected.kubectl("delete", "namespace", namespace, "--timeout=60s")
         assert find(collected, "Namespace", namespace) is None

@@ -250,6 +250,7 @@ class ControlPlane:
             "shutdown-delay-duration": "0s",
             "audit-policy-file": self.folder / "audit-policy.yaml",
             "audit-log-path": self._audit_log,
+            "audit-log-maxsize": "10000",  # MiB: begun anew, it would be read in part
         }
 
     def _controller_manager_flags(self) -> dict[str, str | Path]:
