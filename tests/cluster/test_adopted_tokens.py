@@ -1,5 +1,7 @@
 """A Token whose Secret comes from Git: pruned and made again, in either order, its text and keys stay as they were."""
 
+import json
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +118,7 @@ def assert_adopted(repository: Repository) -> None:
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_an_adopted_token_survives(stage: Stage, tmp_path: Path, order: str) -> None:
-    """One Token for each way of pruning, side by side: Secrets are looked at every 10 s."""
+    """One Token for each way of pruning."""
     repositories = {way: Repository(stage, tmp_path, name_of(way, order)) for way in WAYS}
     every(repositories, *ALL)
     for repository in repositories.values():
@@ -132,8 +134,14 @@ def test_an_adopted_token_survives(stage: Stage, tmp_path: Path, order: str) -> 
             made = values_of(stage, repository.secret)
             assert made[TOKEN] != repository.text and made[CURRENT] == repository.values[CURRENT]
     every(repositories, *ALL)
+    look_again(stage)
     for repository in repositories.values():
         assert_adopted(repository)
+
+
+def look_again(stage: Stage) -> None:
+    """Secrets are looked at every 10 s, and whenever a Token comes: this one has no keys in its Secret."""
+    stage.apply("Token", f"comes-{uuid.uuid4().hex[:6]}", {"access": "ReadOnly"})
 
 
 def name_of(way: Way, order: str) -> str:
@@ -156,6 +164,24 @@ def test_without_adoption_a_new_token_has_a_new_text_and_the_same_keys(stage: St
     assert new[TOKEN] != old[TOKEN]
     assert (new[CURRENT], new[NEXT], new[URL]) == (old[CURRENT], old[NEXT], old[URL])
     assert (opens(stage, old[TOKEN]), opens(stage, new[TOKEN])) == (401, 200)
+
+
+def test_what_was_taken_from_the_cluster_is_adopted_when_it_comes_from_git(stage: Stage, tmp_path: Path) -> None:
+    """As docs/gitops.md has it: nothing in it differs, and still it is Git's from then on."""
+    stage.apply("Token", "taken", {})
+    stage.ready(("Token", "taken"))
+    before = stage.get("Secret", "taken-qstash")
+    kept = {name: before[name] for name in ("apiVersion", "kind", "type", "data")}
+    file = tmp_path / "taken.json"
+    file.write_text(json.dumps({**kept, "metadata": {"name": "taken-qstash"}}))
+    stage.control_plane.kubectl("apply", "-n", stage.namespace, "-f", str(file))
+    look_again(stage)
+    wait_for(lambda: stage.status("Token", "taken").get("adopted"), within=ROTATED_S, describe="it is adopted")
+    after = stage.get("Secret", "taken-qstash")
+    assert after["data"] == before["data"]
+    assert not {"ownerReferences", "labels"} & after["metadata"].keys()
+    same = stage.control_plane.kubectl("diff", "-n", stage.namespace, "-f", str(file))
+    assert same.stdout == ""
 
 
 def test_an_orphaned_secret_keeps_the_token(stage: Stage) -> None:
@@ -182,6 +208,7 @@ def test_a_token_that_came_before_its_secret_takes_the_keys_from_git(
         made = values_of(stage, "app-qstash")
         current, following = (signing_key(bytes([number]) * 32) for number in (5, 6))
         stage.secret("app-qstash", **{TOKEN: "a-token-from-git", CURRENT: current, NEXT: following})
+        look_again(stage)
         await_answer(stage, "a-token-from-git", 200, within=ROTATED_S)
         wait_for(lambda: stage.status("Token", "app").get("adopted"), within=ROTATED_S, describe="it is adopted")
         stage.ready(("Token", "app"))

@@ -229,7 +229,7 @@ class FlowControlView:
 
 @dataclass(frozen=True, slots=True)
 class TokenView:
-    """The Secret of a Token: `adopted` if it was there first and is only read."""
+    """The Secret of a Token: `adopted` if it came from elsewhere and is only read."""
 
     adopted: bool
     rotated_at: datetime | None = None
