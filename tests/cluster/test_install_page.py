@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib.metadata import version as package_version
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,11 @@ def test_only_what_is_listed_is_not_run() -> None:
     left_out = [skipped(text) for text in texts]
     assert {*left_out} - {None} == {*NOT_RUN}, "each of the list is on the page"
     assert left_out.count(None) > len(texts) / 2
+
+
+def test_the_version_is_that_of_the_program() -> None:
+    """The image that is built by hand, loaded and pushed is the one that the chart asks for."""
+    named = {
+        version for block in BLOCKS for version in re.findall(r"(?:angarium:|newTag: |VERSION=)([\w.]+)", block.text)
+    }
+    assert named == {package_version("angarium")}
