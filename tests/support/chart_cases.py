@@ -269,7 +269,11 @@ CASES = [
         | volume("none")
         | {f"{POD}.volumes[data]": {"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}},
     ),
-    Case("persistence.annotations", TEAM, claim(metadata={"annotations": TEAM})),
+    Case(
+        "persistence.annotations",
+        TEAM,
+        volume('8Gi ReadWriteOnce {"team":"blue"}') | claim(metadata={"annotations": TEAM}),
+    ),
     Case("resources", {"limits": {"memory": "1Gi"}}, {f"{CONTAINER}.resources.limits.memory": "1Gi"}),
     Case("podSecurityContext", {"runAsUser": 1000}, {f"{POD}.securityContext.runAsUser": 1000}),
     Case("securityContext", {"privileged": False}, {f"{CONTAINER}.securityContext.privileged": False}),
