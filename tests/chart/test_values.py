@@ -122,6 +122,35 @@ def test_probes_ask_what_operations_says(render: Render) -> None:
     assert startup["periodSeconds"] * startup["failureThreshold"] == chart.default_of("startupSeconds")
 
 
+def test_the_pod_has_what_it_needs_and_nothing_else(render: Render) -> None:
+    """It writes to its volume and to /tmp only, as a user that owns neither, and gets no variable that it does not want.
+    Its ServiceAccount's token goes to it alone."""
+    objects = render({})
+    pod = only(objects, "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {str(Settings().database.parent), "/tmp"}
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+    assert (pod["enableServiceLinks"], pod["automountServiceAccountToken"]) == (False, True)
+    assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
+
+
+def test_the_claim_outlives_the_stateful_set(render: Render) -> None:
+    kept = only(render({}), "StatefulSet")["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+def test_health_is_asked_of_the_pod_itself_ready_or_not(render: Render) -> None:
+    spec = only(render({}), "Service", "angarium-health")["spec"]
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
+
+
 def test_watched_namespaces_need_no_right_in_the_whole_cluster(render: Render) -> None:
     """One Role for what is watched, in each of them; where the pod runs, Events only, if that is not watched."""
     everywhere = only(render({}), "ClusterRole")["rules"]
