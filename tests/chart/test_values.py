@@ -123,7 +123,7 @@ def test_probes_ask_what_operations_says(render: Render) -> None:
 
 
 def test_the_pod_has_what_it_needs_and_nothing_else(render: Render) -> None:
-    """It writes to its volume and to /tmp only, as a user that owns neither, and gets no variable that it does not want.
+    """It writes to its volume and to /tmp only, and gets no variables of Services, which would look like settings.
     Its ServiceAccount's token goes to it alone."""
     objects = render({})
     pod = only(objects, "StatefulSet")["spec"]["template"]["spec"]
