@@ -11,6 +11,7 @@ import pytest
 import yaml
 from tests.chart.conftest import running
 from tests.support.angarium import Angarium
+from tests.support.chart_cases import VERSION
 from tests.support.cluster import ROOT, apply, create_namespace, find, get, list_all, patch, wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import CHART, Helm
@@ -174,11 +175,11 @@ def test_the_next_version_changes_nothing_that_may_not_change(
     following = tmp_path / "angarium"
     shutil.copytree(CHART, following)
     chart = yaml.safe_load((following / "Chart.yaml").read_text())
-    (following / "Chart.yaml").write_text(yaml.safe_dump(chart | {"version": "0.2.0", "appVersion": "0.2.0"}))
+    (following / "Chart.yaml").write_text(yaml.safe_dump(chart | {"version": "99.0.0", "appVersion": "99.0.0"}))
     admin.succeed("install", "angarium", CHART, "-n", "next", "--create-namespace", values=NO_CRDS)
     admin.succeed("upgrade", "angarium", following, "-n", "next", values=NO_CRDS)
     (container,) = stateful_set(cluster, "next")["spec"]["template"]["spec"]["containers"]
-    assert container["image"].endswith(":0.2.0")
+    assert container["image"].endswith(":99.0.0")
     admin.succeed("uninstall", "angarium", "-n", "next")
 
 
@@ -222,16 +223,16 @@ def test_a_pod_that_never_became_ready_is_replaced_and_its_volume_stays(
         wait_for(tagged, within=60, describe=f"a pod of the image {tag}")
 
     admin.succeed("install", "angarium", CHART, "-n", "kept", "--create-namespace", values=NO_CRDS)
-    await_image("0.1.0")
+    await_image(VERSION)
     admin.succeed("upgrade", "angarium", CHART, "-n", "kept", values={**NO_CRDS, "image": {"tag": "broken"}})
     await_image("broken")
     admin.succeed("rollback", "angarium", "1", "-n", "kept")
-    await_image("0.1.0")
+    await_image(VERSION)
     claim = get(cluster, "PersistentVolumeClaim", "data-angarium-0", "kept")["metadata"]["uid"]
     admin.succeed("uninstall", "angarium", "-n", "kept")
     wait_for(lambda: find(cluster, "Pod", "angarium-0", "kept") is None, within=60, describe="the pod is gone")
     admin.succeed("install", "angarium", CHART, "-n", "kept", values=NO_CRDS)
-    await_image("0.1.0")
+    await_image(VERSION)
     assert get(cluster, "PersistentVolumeClaim", "data-angarium-0", "kept")["metadata"]["uid"] == claim
     admin.succeed("uninstall", "angarium", "-n", "kept")
 

@@ -141,6 +141,17 @@ def test_the_pod_has_what_it_needs_and_nothing_else(render: Render) -> None:
     assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
 
 
+def test_whatever_selects_pods_selects_this_one(render: Render) -> None:
+    objects = render({"networkPolicy": {"enabled": True}, "podLabels": {"app.kubernetes.io/name": "else"}})
+    stateful_set = only(objects, "StatefulSet")["spec"]
+    services = [one["spec"]["selector"] for one in named(objects, "Service")]
+    policy = only(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    selectors = [*services, policy, stateful_set["selector"]["matchLabels"]]
+    ours = {"app.kubernetes.io/name": "angarium", "app.kubernetes.io/instance": RELEASE}
+    assert selectors == [ours] * 4
+    assert ours.items() <= stateful_set["template"]["metadata"]["labels"].items()
+
+
 def test_the_claim_outlives_the_stateful_set(render: Render) -> None:
     kept = only(render({}), "StatefulSet")["spec"]["persistentVolumeClaimRetentionPolicy"]
     assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}

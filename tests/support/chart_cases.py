@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from tests.support.differences import GONE
 from tools.manifests import chart
 
-VERSION = "0.1.0"
+VERSION = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
 CLUSTER_NAME = "angarium.angarium"
 CLUSTER_ROLES = (f"ClusterRole/{CLUSTER_NAME}", f"ClusterRoleBinding/{CLUSTER_NAME}")
 CRDS = [f"CustomResourceDefinition/{kind}.angarium.dev" for kind in sorted(one.stem for one in chart.SOURCE.iterdir())]
@@ -204,7 +205,27 @@ CASES = [
     Case("service.annotations", TEAM, {"Service/angarium.metadata.annotations.team": "blue"}),
     Case("ingress.enabled", True, {"Ingress/angarium": Whatever()}, {"ingress": {"hosts": ["queue.example.com"]}}),
     Case("ingress.className", "nginx", {"Ingress/angarium.spec.ingressClassName": "nginx"}, INGRESS),
-    Case("ingress.hosts", ["*.example.com"], {"Ingress/angarium.spec.rules": Whatever()}, INGRESS),
+    Case(
+        "ingress.hosts",
+        ["*.example.com"],
+        {
+            "Ingress/angarium.spec.rules": [
+                {
+                    "host": "*.example.com",
+                    "http": {
+                        "paths": [
+                            {
+                                "path": "/",
+                                "pathType": "Prefix",
+                                "backend": {"service": {"name": "angarium", "port": {"name": "http"}}},
+                            }
+                        ]
+                    },
+                }
+            ]
+        },
+        INGRESS,
+    ),
     Case(
         "ingress.tlsSecret",
         "cert",
