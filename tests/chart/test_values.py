@@ -107,8 +107,9 @@ def as_the_program_reads_it(objects: list[Object]) -> Settings:
 
 
 def test_the_program_is_told_where_it_runs(render: Render) -> None:
-    settings = as_the_program_reads_it(render({"watchNamespaces": ["angarium", "shop"]}))
-    assert settings.pod == "angarium/angarium-0/0e2f"
+    objects = render({"watchNamespaces": ["angarium", "shop"]})
+    assert environment_of(objects)["ANGARIUM_POD"] == "$(POD_NAMESPACE)/$(POD_NAME)/$(POD_UID)"
+    settings = as_the_program_reads_it(objects)
     assert settings.public_url == "http://angarium.angarium.svc:8080"
     assert settings.namespaces == ("angarium", "shop")
 
