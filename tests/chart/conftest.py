@@ -1,6 +1,7 @@
 """Helm, and a control plane of the chart's own: its releases bring the CRDs, so nobody else may have."""
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +35,21 @@ class WithStatefulSets(ControlPlane):
         return {**flags, "controllers": ",".join([str(flags["controllers"]), *more])}
 
 
-@pytest.fixture(scope="session")
-def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+@contextmanager
+def running(folder: Path) -> Iterator[ControlPlane]:
     """A running API server without Angarium's CRDs."""
-    control_plane = WithStatefulSets(tmp_path_factory.mktemp("controlplane"), programs_of(build.CONTROL_PLANE))
+    control_plane = WithStatefulSets(folder, programs_of(build.CONTROL_PLANE))
     try:
         control_plane.start()
         yield control_plane
     finally:
         control_plane.stop()
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    with running(tmp_path_factory.mktemp("controlplane")) as control_plane:
+        yield control_plane
 
 
 @pytest.fixture(scope="session")

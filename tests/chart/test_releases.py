@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
+from tests.chart.conftest import running
 from tests.support.angarium import Angarium
-from tests.support.cluster import ROOT, apply, create_namespace, delete, find, get, list_all, wait_for
+from tests.support.chart_cases import VERSION
+from tests.support.cluster import ROOT, apply, create_namespace, find, get, list_all, patch, wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import CHART, Helm
 from tests.support.rights import create_service_account, token_of
@@ -22,6 +24,18 @@ NO_CRDS = {"crds": {"enabled": False}}
 README = (CHART / "README.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """One that no other test has brought CRDs to. They are there from the first test on, and go with the last."""
+    with running(tmp_path_factory.mktemp("releases")) as control_plane:
+        yield control_plane
+
+
+@pytest.fixture(scope="module")
+def admin(helm: Helm, control_plane: ControlPlane) -> Helm:
+    return Helm(helm.program, control_plane.folder / "helm", control_plane.kubeconfig)
+
+
 @pytest.fixture
 def controllers(control_plane: ControlPlane) -> Iterator[None]:
     control_plane.start_controller_manager()
@@ -31,13 +45,10 @@ def controllers(control_plane: ControlPlane) -> Iterator[None]:
 
 @pytest.fixture
 def cluster(control_plane: ControlPlane) -> Iterator[ControlPlane]:
-    """Without releases and CRDs before and after."""
+    """Without releases, before and after."""
     yield control_plane
     left = list_all(control_plane, "Secret", labelSelector="owner=helm")
     assert [one["metadata"]["name"] for one in left] == [], "a release was left behind"
-    for name in CRDS:
-        delete(control_plane, "CustomResourceDefinition", name)
-    wait_for(lambda: crds(control_plane), lambda left: left == {}, within=60, describe="the CRDs are gone")
 
 
 def crds(control_plane: ControlPlane) -> dict[str, str | None]:
@@ -72,14 +83,12 @@ def test_a_release_from_its_install_to_its_return(cluster: ControlPlane, admin: 
     assert get(cluster, "Schedule", "s", "first")["spec"]["every"] == "1h"
     admin.succeed("install", "angarium", CHART, "-n", "first")
     assert get(cluster, "Schedule", "s", "first")["spec"]["every"] == "1h"
-    admin.succeed("upgrade", "angarium", CHART, "-n", "first", values={"crds": {"keep": False}})
     admin.succeed("uninstall", "angarium", "-n", "first")
-    wait_for(lambda: crds(cluster), lambda left: left == {}, within=60, describe="CRDs that are not kept go")
 
 
 def test_another_release_meets_crds_that_are_there_already(cluster: ControlPlane, admin: Helm) -> None:
     """Helm's words stand in the README, with the two ways out; both work, side by side."""
-    admin.succeed("install", "old", CHART, "-n", "old", "--create-namespace")
+    admin.succeed("install", "old", CHART, "-n", "old", "--create-namespace", "--take-ownership")
     admin.succeed("uninstall", "old", "-n", "old")
     refused = admin.run("install", "new", CHART, "-n", "new", "--create-namespace")
     words = 'CustomResourceDefinition "endpoints.angarium.dev" in namespace "" exists and cannot be imported'
@@ -95,8 +104,18 @@ def test_another_release_meets_crds_that_are_there_already(cluster: ControlPlane
     assert crds(cluster) == dict.fromkeys(CRDS, "new")
 
 
+def as_kubectl_leaves_them(control_plane: ControlPlane) -> None:
+    control_plane.kubectl("apply", "-f", str(ROOT / "crds"))
+    helms = {"annotations": {OWNER: None}, "labels": {"app.kubernetes.io/managed-by": None}}
+    for name in CRDS:
+        patch(control_plane, "CustomResourceDefinition", name, None, {"metadata": helms})
+
+
 def test_a_release_takes_over_crds_that_kubectl_applied(cluster: ControlPlane, admin: Helm) -> None:
-    cluster.kubectl("apply", "-f", str(ROOT / "crds"))
+    as_kubectl_leaves_them(cluster)
+    assert crds(cluster) == dict.fromkeys(CRDS)
+    refused = admin.run("install", "angarium", CHART, "-n", "taken", "--create-namespace")
+    assert refused.returncode != 0 and "invalid ownership metadata" in refused.stderr
     admin.succeed("install", "angarium", CHART, "-n", "taken", "--create-namespace", "--take-ownership")
     assert crds(cluster) == dict.fromkeys(CRDS, "angarium")
     admin.succeed("uninstall", "angarium", "-n", "taken")
@@ -156,11 +175,11 @@ def test_the_next_version_changes_nothing_that_may_not_change(
     following = tmp_path / "angarium"
     shutil.copytree(CHART, following)
     chart = yaml.safe_load((following / "Chart.yaml").read_text())
-    (following / "Chart.yaml").write_text(yaml.safe_dump(chart | {"version": "0.2.0", "appVersion": "0.2.0"}))
+    (following / "Chart.yaml").write_text(yaml.safe_dump(chart | {"version": "99.0.0", "appVersion": "99.0.0"}))
     admin.succeed("install", "angarium", CHART, "-n", "next", "--create-namespace", values=NO_CRDS)
     admin.succeed("upgrade", "angarium", following, "-n", "next", values=NO_CRDS)
     (container,) = stateful_set(cluster, "next")["spec"]["template"]["spec"]["containers"]
-    assert container["image"].endswith(":0.2.0")
+    assert container["image"].endswith(":99.0.0")
     admin.succeed("uninstall", "angarium", "-n", "next")
 
 
@@ -204,16 +223,16 @@ def test_a_pod_that_never_became_ready_is_replaced_and_its_volume_stays(
         wait_for(tagged, within=60, describe=f"a pod of the image {tag}")
 
     admin.succeed("install", "angarium", CHART, "-n", "kept", "--create-namespace", values=NO_CRDS)
-    await_image("0.1.0")
+    await_image(VERSION)
     admin.succeed("upgrade", "angarium", CHART, "-n", "kept", values={**NO_CRDS, "image": {"tag": "broken"}})
     await_image("broken")
     admin.succeed("rollback", "angarium", "1", "-n", "kept")
-    await_image("0.1.0")
+    await_image(VERSION)
     claim = get(cluster, "PersistentVolumeClaim", "data-angarium-0", "kept")["metadata"]["uid"]
     admin.succeed("uninstall", "angarium", "-n", "kept")
     wait_for(lambda: find(cluster, "Pod", "angarium-0", "kept") is None, within=60, describe="the pod is gone")
     admin.succeed("install", "angarium", CHART, "-n", "kept", values=NO_CRDS)
-    await_image("0.1.0")
+    await_image(VERSION)
     assert get(cluster, "PersistentVolumeClaim", "data-angarium-0", "kept")["metadata"]["uid"] == claim
     admin.succeed("uninstall", "angarium", "-n", "kept")
 
@@ -253,7 +272,8 @@ def test_monitoring_is_missed_aloud_where_the_cluster_does_not_know_it(cluster: 
 def test_the_notes_tell_what_was_installed(
     admin: Helm, control_plane: ControlPlane, values: dict[str, Any], words: str
 ) -> None:
-    told = admin.succeed("install", "angarium", CHART, "-n", "any", "--dry-run=client", values={**NO_CRDS, **values})
+    flags = ("-n", "any", "--dry-run=client", "--take-ownership")
+    told = admin.succeed("install", "angarium", CHART, *flags, values={**NO_CRDS, **values})
     _, _, notes = told.partition("NOTES:")
     assert words in " ".join(notes.split())
     assert ("WARNING" in notes) == words.startswith("WARNING")
@@ -263,7 +283,8 @@ def test_the_notes_tell_what_was_installed(
 def test_the_first_publish_works_as_the_notes_say(cluster: ControlPlane, admin: Helm, tmp_path: Path) -> None:
     """Their commands in one shell, with a program beside the cluster in the place of the pod: same ServiceAccount, and
     where kubectl would wait for a pod and forward a port, its own address."""
-    notes = admin.succeed("install", "angarium", CHART, "-n", "notes", "--create-namespace")
+    as_kubectl_leaves_them(cluster)
+    notes = admin.succeed("install", "angarium", CHART, "-n", "notes", "--create-namespace", values=NO_CRDS)
     commands = "\n".join(line[2:] for line in notes.splitlines() if line.startswith("  "))
     kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig", token_of(cluster, "notes", "angarium"))
     with Angarium(tmp_path, kubeconfig=kubeconfig) as angarium:
@@ -286,3 +307,12 @@ def test_the_first_publish_works_as_the_notes_say(cluster: ControlPlane, admin: 
     assert done.returncode == 0, done.stderr
     assert '"state":"DELIVERED"' in done.stdout.replace(": ", ":")
     admin.succeed("uninstall", "angarium", "-n", "notes")
+
+
+def test_crds_that_are_not_kept_go_with_the_release(cluster: ControlPlane, admin: Helm) -> None:
+    values = {"crds": {"keep": False}}
+    admin.succeed("install", "last", CHART, "-n", "last", "--create-namespace", "--take-ownership", values=values)
+    admin.succeed("uninstall", "last", "-n", "last")
+    for name in CRDS:
+        left = find(cluster, "CustomResourceDefinition", name)
+        assert left is None or "deletionTimestamp" in left["metadata"], "the API server takes its time"

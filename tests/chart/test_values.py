@@ -107,8 +107,9 @@ def as_the_program_reads_it(objects: list[Object]) -> Settings:
 
 
 def test_the_program_is_told_where_it_runs(render: Render) -> None:
-    settings = as_the_program_reads_it(render({"watchNamespaces": ["angarium", "shop"]}))
-    assert settings.pod == "angarium/angarium-0/0e2f"
+    objects = render({"watchNamespaces": ["angarium", "shop"]})
+    assert environment_of(objects)["ANGARIUM_POD"] == "$(POD_NAMESPACE)/$(POD_NAME)/$(POD_UID)"
+    settings = as_the_program_reads_it(objects)
     assert settings.public_url == "http://angarium.angarium.svc:8080"
     assert settings.namespaces == ("angarium", "shop")
 
@@ -120,6 +121,46 @@ def test_probes_ask_what_operations_says(render: Render) -> None:
     assert readiness["httpGet"] == {"path": "/readyz", "port": "health"}
     assert (liveness["timeoutSeconds"], liveness["failureThreshold"]) == (5, 3)
     assert startup["periodSeconds"] * startup["failureThreshold"] == chart.default_of("startupSeconds")
+
+
+def test_the_pod_has_what_it_needs_and_nothing_else(render: Render) -> None:
+    """It writes to its volume and to /tmp only, and gets no variables of Services, which would look like settings.
+    Its ServiceAccount's token goes to it alone."""
+    objects = render({})
+    pod = only(objects, "StatefulSet")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    assert container["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {mount["mountPath"] for mount in container["volumeMounts"]} == {str(Settings().database.parent), "/tmp"}
+    assert pod["volumes"] == [{"name": "tmp", "emptyDir": {}}]
+    assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsUser"] == 65532
+    assert pod["securityContext"]["fsGroupChangePolicy"] == "OnRootMismatch"
+    assert (pod["enableServiceLinks"], pod["automountServiceAccountToken"]) == (False, True)
+    assert only(objects, "ServiceAccount")["automountServiceAccountToken"] is False
+
+
+def test_whatever_selects_pods_selects_this_one(render: Render) -> None:
+    objects = render({"networkPolicy": {"enabled": True}, "podLabels": {"app.kubernetes.io/name": "else"}})
+    stateful_set = only(objects, "StatefulSet")["spec"]
+    services = [one["spec"]["selector"] for one in named(objects, "Service")]
+    policy = only(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"]
+    selectors = [*services, policy, stateful_set["selector"]["matchLabels"]]
+    ours = {"app.kubernetes.io/name": "angarium", "app.kubernetes.io/instance": RELEASE}
+    assert selectors == [ours] * 4
+    assert ours.items() <= stateful_set["template"]["metadata"]["labels"].items()
+
+
+def test_the_claim_outlives_the_stateful_set(render: Render) -> None:
+    kept = only(render({}), "StatefulSet")["spec"]["persistentVolumeClaimRetentionPolicy"]
+    assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
+
+
+def test_health_is_asked_of_the_pod_itself_ready_or_not(render: Render) -> None:
+    spec = only(render({}), "Service", "angarium-health")["spec"]
+    assert (spec["clusterIP"], spec["publishNotReadyAddresses"]) == ("None", True)
 
 
 def test_watched_namespaces_need_no_right_in_the_whole_cluster(render: Render) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
 from tests.support.differences import GONE
 from tools.manifests import chart
 
-VERSION = "0.1.0"
+VERSION = yaml.safe_load((chart.CHART / "Chart.yaml").read_text())["appVersion"]
 CLUSTER_NAME = "angarium.angarium"
 CLUSTER_ROLES = (f"ClusterRole/{CLUSTER_NAME}", f"ClusterRoleBinding/{CLUSTER_NAME}")
 CRDS = [f"CustomResourceDefinition/{kind}.angarium.dev" for kind in sorted(one.stem for one in chart.SOURCE.iterdir())]
@@ -204,7 +205,27 @@ CASES = [
     Case("service.annotations", TEAM, {"Service/angarium.metadata.annotations.team": "blue"}),
     Case("ingress.enabled", True, {"Ingress/angarium": Whatever()}, {"ingress": {"hosts": ["queue.example.com"]}}),
     Case("ingress.className", "nginx", {"Ingress/angarium.spec.ingressClassName": "nginx"}, INGRESS),
-    Case("ingress.hosts", ["*.example.com"], {"Ingress/angarium.spec.rules": Whatever()}, INGRESS),
+    Case(
+        "ingress.hosts",
+        ["*.example.com"],
+        {
+            "Ingress/angarium.spec.rules": [
+                {
+                    "host": "*.example.com",
+                    "http": {
+                        "paths": [
+                            {
+                                "path": "/",
+                                "pathType": "Prefix",
+                                "backend": {"service": {"name": "angarium", "port": {"name": "http"}}},
+                            }
+                        ]
+                    },
+                }
+            ]
+        },
+        INGRESS,
+    ),
     Case(
         "ingress.tlsSecret",
         "cert",
@@ -269,7 +290,11 @@ CASES = [
         | volume("none")
         | {f"{POD}.volumes[data]": {"name": "data", "persistentVolumeClaim": {"claimName": "mine"}}},
     ),
-    Case("persistence.annotations", TEAM, claim(metadata={"annotations": TEAM})),
+    Case(
+        "persistence.annotations",
+        TEAM,
+        volume('8Gi ReadWriteOnce {"team":"blue"}') | claim(metadata={"annotations": TEAM}),
+    ),
     Case("resources", {"limits": {"memory": "1Gi"}}, {f"{CONTAINER}.resources.limits.memory": "1Gi"}),
     Case("podSecurityContext", {"runAsUser": 1000}, {f"{POD}.securityContext.runAsUser": 1000}),
     Case("securityContext", {"privileged": False}, {f"{CONTAINER}.securityContext.privileged": False}),
