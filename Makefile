@@ -45,7 +45,7 @@ node-parts: $(VENV)/.test  ## Bring what a Kubernetes node is made of (minutes, 
 test-node: node-parts  ## Real pods on a real Kubernetes node of the tests' own (needs root and Debian 12)
 	@$(BIN)/pytest -q -m "not thorough" tests/node
 
-node: node-parts  ## A Kubernetes node to look around on, and a shell that knows it; it ends with the shell
+node: node-parts  ## A Kubernetes node with the image, and a shell that knows it; it ends with the shell
 	@$(BIN)/python -m tests.node
 
 test: check controlplane test-node  ## Everything: what has to pass before a change lands

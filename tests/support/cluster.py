@@ -46,8 +46,6 @@ KINDS = {
     "Event": Kind(CORE, "events"),
     "Namespace": Kind(CORE, "namespaces", namespaced=False),
     "Node": Kind(CORE, "nodes", namespaced=False),
-    "Pod": Kind(CORE, "pods"),
-    "Service": Kind(CORE, "services"),
     "PersistentVolume": Kind(CORE, "persistentvolumes", namespaced=False),
     "Role": Kind(RBAC, "roles"),
     "RoleBinding": Kind(RBAC, "rolebindings"),

@@ -18,7 +18,7 @@ from tests.support.enclosure import Enclosure
 from tests.support.networks import Relay
 from tests.support.programs import Program
 from tools.controlplane import build
-from tools.image import oci
+from tools.image import derived, oci
 from tools.node.parts import CONFIGURATION, Parts
 
 NAME = "node-1"
@@ -146,6 +146,15 @@ class KubeNode(ControlPlane):
         self.kubectl("apply", "-f", "-", input=Template(VOLUME).substitute(values))
         return path
 
+    def make_read_only(self, folder: Path) -> None:
+        """As a file system turns that has errors: what has it open for writing is not asked. Mounts that pods have of it
+        already stay as they are."""
+        self._enclosure.run("mount", "--bind", folder, folder)
+        self._enclosure.run("mount", "-o", "remount,bind,ro", folder)
+
+    def make_writable(self, folder: Path) -> None:
+        self._enclosure.run("umount", folder)
+
     def kill_container(self, namespace: str, pod: str, container: str) -> int:
         """SIGKILL for the container's first process, as the kernel would; returns what its number was inside the node.
 
@@ -233,10 +242,10 @@ class KubeNode(ControlPlane):
             target.write_text(Template(file.read_text()).substitute(values, kubeconfig=kubeconfig))
 
     def _import_pause(self) -> None:
-        program = oci.Entry("pause", 0o755, self.parts.program(build.PAUSE, "pause"))
-        layer = oci.pack([program], self.folder / "pause.layer", "pause")
+        program = self.parts.program(build.PAUSE, "pause")
         image = self.folder / "pause.tar"
-        oci.write(oci.Image(PAUSE_IMAGE, (layer,), {"Entrypoint": ["/pause"], "User": "65532"}), image)
+        config = {"Entrypoint": ["/pause"], "User": "65532"}
+        oci.write(derived.of_files(PAUSE_IMAGE, {"pause": program}, config, self.folder), image)
         cluster.wait_for(self._containerd_answers, within=READY_S, describe="containerd answers")
         self.import_image(image)
 
