@@ -147,8 +147,7 @@ class KubeNode(ControlPlane):
         return path
 
     def make_read_only(self, folder: Path) -> None:
-        """As a file system turns that has errors: what has it open for writing is not asked. Mounts that pods have of it
-        already stay as they are."""
+        """For pods that start from now on."""
         self._enclosure.run("mount", "--bind", folder, folder)
         self._enclosure.run("mount", "-o", "remount,bind,ro", folder)
 
