@@ -14,21 +14,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from angarium.api.health import HealthServer
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Kind
 from angarium.domain.entropy import Entropy
-from angarium.domain.errors import SettingsError, StoreError
+from angarium.domain.errors import SettingsError, StoreUnusable
 from angarium.domain.figures import Turn
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
 from angarium.domain.ports import Limits, Store
+from angarium.domain.views import Holdings
 from angarium.engine.clock import SystemClock
 from angarium.plane import STORE_LIMIT_S, Audience, DeliveryPlane, Foundation, retention_of
+from angarium.probes import Probes, health
 from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
+from angarium.service.tenants import Purged, purge
 from angarium.settings import Networks, Settings
-from angarium.store import back_up, open_store
+from angarium.store import back_up, open_store, restore
 from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
 
 if TYPE_CHECKING:
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-STORE_ANSWER_S = 5.0
 OPERATOR_STOP_S = 15.0
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -52,37 +53,48 @@ async def run_in_cluster(settings: Settings) -> int:
 
     set_up_logging(settings.log_format, settings.log_level)
     config = await configuration(settings.kubeconfig)
-    async with foundation(settings, settings.database) as base:
-        references = KubeReferences(base.clock)
-        policy = AddressPolicy(
-            allow=settings.allow_address,
-            allow_private=not settings.public_only,
-            refuse=await addresses_of(urlsplit(config.host).hostname or ""),
-        )
-        plane = DeliveryPlane(base, references, policy)
-        catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
-        scope = Scope(settings.namespaces or None, settings.resync, settings.public_url)
-        operator = Operator(config, scope, Planes(base.store, catalog, base.keys, references, base.clock))
-        base.audience.add(operator)
-        base.metrics.add(lambda: sources.operator_families(operator.health.up, operator.figures))
-        base.metrics.watch(lambda: {"resync": operator.health.turn})
-        async with health(
-            base, lambda: plane.live() + operator.health.live(), lambda: plane.ready() + operator.health.ready()
-        ):
-            port = await plane.start()
-            logger.info(
-                "angarium %s is running at http://%s:%d",
-                version("angarium"),
-                settings.host,
-                port,
-                extra={"action": "program.start"},
+    stop, probes = stop_signal(), Probes()
+    async with probes.served(settings):
+        store = await probes.writable(lambda: store_at(settings, settings.database), stop)
+        if store is None:
+            return 0
+        async with foundation(settings, store) as base:
+            references = KubeReferences(base.clock)
+            policy = AddressPolicy(
+                allow=settings.allow_address,
+                allow_private=not settings.public_only,
+                refuse=await addresses_of(urlsplit(config.host).hostname or ""),
             )
+            plane = DeliveryPlane(base, references, policy)
+            catalog = Catalog(base.store, [base.audience], plane.alarms, base.clock)
+            scope = Scope(settings.namespaces or None, settings.resync, settings.public_url, settings.pod)
+            operator = Operator(config, scope, Planes(base.store, catalog, base.keys, references, base.clock))
+            base.audience.add(operator)
+            base.metrics.add(lambda: sources.operator_families(operator.health.up, operator.figures))
+            base.metrics.watch(lambda: {"resync": operator.health.turn})
+            port = await probes.writable(plane.start, stop)
+            if port is None:
+                return 0
+            probes.show(
+                base, lambda: plane.live() + operator.health.live(), lambda: plane.ready() + operator.health.ready()
+            )
+            told_where(settings, port)
             operator.start()
             try:
-                await plane.run(stop_signal())
+                await plane.run(stop)
             finally:
                 await asyncio.to_thread(operator.stop, OPERATOR_STOP_S)
     return 0
+
+
+def told_where(settings: Settings, port: int) -> None:
+    logger.info(
+        "angarium %s is running at http://%s:%d",
+        version("angarium"),
+        settings.host,
+        port,
+        extra={"action": "program.start"},
+    )
 
 
 async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bool) -> int:
@@ -93,7 +105,8 @@ async def run_in_dev(settings: Settings, paths: Sequence[Path], *, ephemeral: bo
     set_up_logging(settings.log_format, settings.log_level)
     if not ephemeral:
         make_data_folder(settings.database.parent)
-    async with foundation(settings, None if ephemeral else settings.database) as base:
+    store = await store_at(settings, None if ephemeral else settings.database)
+    async with foundation(settings, store) as base:
         references = FileReferences()
         policy = AddressPolicy(allow=(*settings.allow_address, *LOOPBACK), allow_private=not settings.public_only)
         homes = Homes()
@@ -151,9 +164,25 @@ async def run_files(
             await plane.run(stop_signal(), files.run, tokens.run)
 
 
+async def purge_tenant(settings: Settings, namespace: str, agree: Callable[[Holdings], bool]) -> Purged:
+    """`angarium purge`. Raises StoreUnusable if there is no such database, StoreInUse if a program has it."""
+    if not settings.database.is_file():
+        raise StoreUnusable(f"there is no database {settings.database}; give the one in use with --database FILE")
+    store = await store_at(settings, settings.database)
+    try:
+        return await purge(store, namespace, agree, SystemClock().now())
+    finally:
+        await store.close()
+
+
 def back_up_database(settings: Settings, target: Path) -> int:
     """`angarium backup`. Returns the bytes of the copy; raises StoreError."""
     return back_up(settings.database, target)
+
+
+def restore_database(settings: Settings, source: Path) -> Path | None:
+    """`angarium restore`. Returns where the database that was there before is now; raises StoreError."""
+    return restore(source, settings.database)
 
 
 def shown_host(host: str) -> str:
@@ -173,12 +202,10 @@ def make_data_folder(folder: Path) -> None:
         ) from error
 
 
-@asynccontextmanager
-async def foundation(settings: Settings, database: Path | None) -> AsyncIterator[Foundation]:
-    """The store (None: in memory) and what needs nothing else, closed at the end."""
-    clock = SystemClock()
-    entropy = Entropy(os.urandom)
-    store: Store = await asyncio.to_thread(
+async def store_at(settings: Settings, database: Path | None) -> Store:
+    """The store of this file (None: in memory). Raises StoreUnusable, and StoreUnwritable."""
+    clock, entropy = SystemClock(), Entropy(os.urandom)
+    return await asyncio.to_thread(
         open_store,
         database,
         limits=Limits(settings.waiting_limit, settings.bytes_limit, settings.max_queues, settings.max_fixed_keys),
@@ -186,50 +213,20 @@ async def foundation(settings: Settings, database: Path | None) -> AsyncIterator
         clock=clock,
         retention=retention_of(settings),
     )
+
+
+@asynccontextmanager
+async def foundation(settings: Settings, store: Store) -> AsyncIterator[Foundation]:
+    """The store and what needs nothing else; it is closed at the end."""
     try:
         metrics = Metrics()
         metrics.add(lambda: sources.build_family(version("angarium")))
         metrics.add(lambda: sources.store_families(store.figures()))
         metrics.watch(lambda: {"store": Turn(store.beat(), STORE_LIMIT_S)})
         audience = Audience(metrics, AttemptLog())
-        yield Foundation(settings, clock, store, Keys(store, os.urandom, [audience]), audience, metrics)
+        yield Foundation(settings, SystemClock(), store, Keys(store, os.urandom, [audience]), audience, metrics)
     finally:
         await store.close()
-
-
-@asynccontextmanager
-async def health(
-    base: Foundation, live: Callable[[], list[str]], ready: Callable[[], list[str]]
-) -> AsyncIterator[tuple[HealthServer, int]]:
-    """/livez, /readyz and /metrics on their own port, which is yielded too."""
-
-    async def readiness() -> list[str]:
-        return [*ready(), *await store_problems(base)]
-
-    async def exposition() -> bytes:
-        for problem in await store_problems(base):
-            logger.warning("metrics may show what the store held before: %s", problem, extra={"action": "metrics.read"})
-        return await asyncio.to_thread(base.metrics.text)  # it asks the file system
-
-    server = HealthServer(live, readiness, exposition)
-    port = await server.start(base.settings.health_host, base.settings.health_port)
-    try:
-        yield server, port
-    finally:
-        await server.close()
-
-
-async def store_problems(base: Foundation) -> list[str]:
-    """Whether the store answers and can be written: what it holds is read, for the metrics too."""
-    try:
-        async with asyncio.timeout(STORE_ANSWER_S):
-            base.metrics.show(await base.store.backlog(), base.clock.now())
-            await base.store.check()
-    except TimeoutError:
-        return [f"store: it does not answer within {STORE_ANSWER_S:g} s"]
-    except StoreError as error:
-        return [f"store: {error}"]
-    return []
 
 
 def stop_signal() -> asyncio.Event:

@@ -1,19 +1,21 @@
-"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, `angarium check`, `backup`, `version`."""
+"""The command line: `angarium run` in a cluster, `angarium dev` on a laptop, and what is done to files."""
 
 import dataclasses
 import logging
 import os
 import resource
+import signal
 import sys
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any
 
 import click
 
-from angarium.domain.errors import SettingsError, StoreError
+from angarium.domain.errors import SettingsError, StoreError, StoreInUse
+from angarium.domain.views import Holdings
 from angarium.settings import Settings, default_text, fields, flag, load, value, variable
 
 EXIT_FAILED = 1
@@ -64,7 +66,7 @@ def _options(
 def _without_effect(why: str) -> Callable[[click.Context, click.Parameter, str | None], None]:
     def tell(_: click.Context, option: click.Parameter, given: str | None) -> None:
         if given is not None:
-            click.echo(f"angarium: {option.opts[0]} has no effect: {why}", err=True)
+            _tell(f"{option.opts[0]} has no effect: {why}")
 
     return tell
 
@@ -74,12 +76,15 @@ class OneLine(click.Group):
 
     def main(self, *args: Any, **extra: Any) -> Any:
         try:
-            return super().main(*args, **{**extra, "standalone_mode": False})
+            with _standard_output():
+                return super().main(*args, **{**extra, "standalone_mode": False})
         except click.exceptions.NoArgsIsHelpError as error:
             error.show()
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "angarium"
-            click.echo(f"angarium: {error.format_message().rstrip('.')}; `{where} --help` says what there is", err=True)
+            _tell(f"{error.format_message().rstrip('.')}; `{where} --help` says what there is")
+        except SettingsError as error:
+            _tell(str(error))
         sys.exit(EXIT_UNUSABLE)
 
 
@@ -92,6 +97,8 @@ def main() -> None:
     angarium run                       run it in a Kubernetes cluster
     angarium check -R manifests/       say what a cluster would refuse in them
     angarium backup FILE               copy its database while it runs
+    angarium restore FILE              put such a copy in its place
+    angarium purge --namespace NAME    remove what a namespace left, while it does not run
 
     Publish with the QStash SDKs, qstash for Python and @upstash/qstash for JavaScript: set QSTASH_URL and QSTASH_TOKEN
     to the values that `angarium dev` prints, or that the Secret of a Token resource holds.
@@ -176,9 +183,8 @@ def check(paths: tuple[Path, ...], **rules: bool) -> None:
         from angarium.files import check as files
 
         report = files.check(paths, sys.stdin.buffer.read, files.Rules(**rules))
-        for finding in report.findings:
-            click.echo(str(finding).encode(errors="backslashreplace"))  # a terminal's code may not have our signs
-        click.echo(f"angarium: {report}", err=True)
+        _print(str(finding) for finding in report.findings)
+        _tell(str(report))
         return EXIT_FAILED if report.findings else 0
 
     _end(judge)
@@ -191,24 +197,115 @@ def backup(file: Path, **flags: str | None) -> None:
     """Copy the database to FILE, also while Angarium runs.
 
     FILE must not exist yet. It is complete once it is there, and holds signing keys: nobody but its owner can read it.
-    To restore it, end Angarium, put FILE in the place of the database, and remove the files beside it that end in -wal
-    and -shm.
+    `angarium restore` puts it in the place of the database.
     """
     from angarium.app import back_up_database
 
     def copy() -> int:
         settings = load(flags, os.environ, Settings())
         size = back_up_database(settings, file)
-        click.echo(f"{settings.database} is copied to {file} ({size} bytes)")
+        _print([f"{settings.database} is copied to {file} ({size} bytes)"])
         return 0
 
     _end(copy)
 
 
 @main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def restore(file: Path, **flags: str | None) -> None:
+    """Put the backup FILE in the place of the database. Angarium must not run.
+
+    FILE stays as it is. The database that was there before is kept beside the new one, as *.replaced, until it is
+    removed by hand.
+    """
+    from angarium.app import restore_database
+
+    def put_back() -> int:
+        settings = load(flags, os.environ, Settings())
+        before = restore_database(settings, file)
+        kept = f"; what was there before is {before}" if before else ""
+        click.echo(f"{settings.database} is {file} now{kept}")
+        return 0
+
+    _end(put_back)
+
+
+@main.command()
+@click.option("--namespace", required=True, metavar="NAME", help="The namespace whose data is removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--dry-run", is_flag=True, help="Only say what there is.")
+@_options(Settings(), {field.name for field in fields()} - {"database"})
+def purge(namespace: str, yes: bool, dry_run: bool, **flags: str | None) -> None:
+    """Remove from the database all that a namespace has: tokens, Schedules, messages, dead letters, log.
+
+    For a namespace that is gone and is not watched: with --namespaces, Angarium never removes anything because a
+    namespace cannot be seen. What is declared in a namespace that is still watched comes back with the next start.
+    Angarium must be ended first; in a cluster this takes a pod of its own with the volume (docs/operations.md,
+    "A namespace that is gone"). There is no way back but a back-up.
+    """
+    from angarium.app import purge_tenant
+    from angarium.engine import loops
+    from angarium.service import tenants
+
+    def agree(held: Holdings) -> bool:
+        click.echo("\n  ".join([f"namespace {namespace} has", *tenants.told(held)]))
+        return not dry_run and (yes or click.confirm("Remove all of this for good?", err=True))
+
+    def remove() -> int:
+        if not (yes or dry_run or sys.stdin.isatty()):
+            raise SettingsError("nobody can be asked here whether all of it is to be removed: give --yes, or --dry-run")
+        settings = load(flags, os.environ, Settings())
+        try:
+            done = loops.run(purge_tenant(settings, namespace, agree))
+        except StoreInUse as error:
+            raise SettingsError(
+                f"{settings.database} is in use: end Angarium first (kubectl scale statefulset angarium --replicas=0), "
+                'then run this in a pod with its volume, see docs/operations.md, "A namespace that is gone"'
+            ) from error
+        if done.held is None:
+            known = ", ".join(done.others) or "none at all"
+            click.echo(f"there is nothing of namespace {namespace} in {settings.database}; it has namespaces: {known}")
+        else:
+            click.echo("all of it is removed" if done.removed else "nothing is removed")
+        return 0
+
+    _end(remove)
+
+
+@main.command()
 def version() -> None:
     """Print the version and end."""
-    click.echo(f"angarium {package_version('angarium')}")
+
+    def tell() -> int:
+        _print([f"angarium {package_version('angarium')}"])
+        return 0
+
+    _end(tell)
+
+
+def _print(lines: Iterable[str]) -> None:
+    with _standard_output():
+        for line in lines:
+            click.echo(line.encode(errors="backslashreplace"))  # a terminal's code may not have our signs
+
+
+@contextmanager
+def _standard_output() -> Iterator[None]:
+    """Where nobody reads on, the program ends as others do; raises SettingsError where there is no room for more."""
+    try:
+        yield
+    except BrokenPipeError:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGPIPE)
+    except OSError as error:
+        raise SettingsError(f"standard output cannot be written: {error.strerror}") from error
+
+
+def _tell(text: str) -> None:
+    """On standard error, if that can be written: there is nowhere else to say that it cannot."""
+    with suppress(OSError):
+        click.echo(f"angarium: {text}", err=True)
 
 
 def _dev_defaults(environ: Mapping[str, str]) -> Settings:
@@ -229,9 +326,9 @@ def _end(start: Callable[[], int]) -> None:
     try:
         code = start()
     except (SettingsError, StoreError) as error:
-        click.echo(f"angarium: {error}", err=True)
+        _tell(str(error))
         sys.exit(EXIT_UNUSABLE)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         code = 130
     except Exception:  # noqa: BLE001  whatever ends the program is told as all else is, not as a bare traceback
         _log.critical(

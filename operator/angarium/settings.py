@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from angarium.domain.durations import format_duration, parse_declared
 from angarium.domain.errors import InvalidInput, SettingsError
+from angarium.domain.pod import NAMESPACE, Pod, parse_pod
 
 PREFIX = "ANGARIUM_"
 
@@ -87,7 +88,7 @@ def _networks(text: str) -> Networks:
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
-        if not re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", name):
+        if not NAMESPACE.fullmatch(name):
             raise ValueError(f"{name!r} is no name of a namespace")
     return names
 
@@ -203,9 +204,9 @@ class Settings:
     drain: timedelta = _setting(
         timedelta(seconds=30), _duration, "How long attempts may finish when the program is told to end.", "DURATION"
     )
-    pod: str = _setting(
-        "",
-        _text,
+    pod: Pod | None = _setting(
+        None,
+        parse_pod,
         "The pod that it runs in, NAMESPACE/NAME/UID: where Events about Angarium itself go.",
         "POD",
     )

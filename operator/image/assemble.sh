@@ -8,8 +8,8 @@ umask 022
 # What goes into the image. Dependencies are not followed: what Python needs is here, and a test loads all of it.
 PACKAGES="base-files ca-certificates libc6 libgcc-s1 zlib1g libexpat1 libffi8 libssl3 libsqlite3-0 libuuid1
           python3.11-minimal libpython3.11-minimal libpython3.11-stdlib"
-# What only makes it.
-TOOLS="python3-pip-whl"
+# What only makes it: pip, and what takes symbols out of libraries.
+TOOLS="python3-pip-whl binutils-$(uname -m | tr _ -)-linux-gnu libbinutils libzstd1"
 
 # Of the standard library: extensions whose C libraries are left out, and what serves to develop, to test or to draw.
 LEFT_OUT_EXTENSIONS="_bz2 _crypt _curses _curses_panel _dbm _lzma nis readline ossaudiodev"
@@ -27,15 +27,15 @@ usage() {
     exit 2
 }
 
-# The layer of Debian's packages. In TOOLS: the same before anything was left out, and pip.
+# The layer of Debian's packages. In TOOLS: root, the same before anything was left out, and more, the tools beside it.
 debian() {
     out=$1 tools=$2
-    mkdir -p "$out/var/lib/dpkg/status.d" "$tools/pip" "$scratch/debs"
+    mkdir -p "$out/var/lib/dpkg/status.d" "$tools/more" "$scratch/debs"
     download
     for deb in "$scratch"/debs/*.deb; do
         name=$(dpkg-deb -f "$deb" Package)
         case " $TOOLS " in
-            *" $name "*) dpkg-deb -x "$deb" "$tools/pip" ;;
+            *" $name "*) dpkg-deb -x "$deb" "$tools/more" ;;
             *)
                 dpkg-deb -x "$deb" "$out"
                 # Where scanners look for packages in an image without dpkg.
@@ -138,23 +138,32 @@ settle_packages() {
     sed -i '/^\(\.\.\/\)*bin\//d' "$out/$SITE"/*.dist-info/RECORD
     find "$out/$SITE" -depth -type d \( -name tests -o -name test \) -exec rm -rf {} +
     find "$out/$SITE" -type f \( -name '*.pyi' -o -name '*.pyx' -o -name '*.px[di]' -o -name '*.[ch]' \) -delete
+    # Wheels may bring libraries with all symbols: 20 MB that only a debugger reads.
+    find "$out/$SITE" -name '*.so' | while read -r library; do
+        with_tools "$(echo "$tools"/more/usr/bin/*-strip)" --strip-unneeded "$library"
+    done
     compile "$out/$SITE"
     settle
 }
 
-# The image's Python with the image's libraries, whatever this machine has. It can start no child of its own kind.
-python() {
+# A program in TOOLS, with the libraries there, whatever this machine has.
+with_tools() {
     loader=$(echo "$tools"/root/lib/*-linux-gnu*/ld-linux-*.so.*)
     libraries=$(dirname "$loader")
+    triplet=$(basename "$libraries")
+    "$loader" --library-path "$libraries:$tools/root/usr/lib/$triplet:$tools/more/usr/lib/$triplet" "$@"
+}
+
+# The image's Python. It can start no child of its own kind.
+python() {
     PYTHONHOME="$tools/root/usr" PYTHONDONTWRITEBYTECODE=1 PYTHONHASHSEED=0 SOURCE_DATE_EPOCH=315532800 \
-        "$loader" --library-path "$libraries:$tools/root/usr/lib/$(basename "$libraries")" \
-        "$tools/root/usr/bin/python3.11" "$@"
+        with_tools "$tools/root/usr/bin/python3.11" "$@"
 }
 
 pip() {
     # Debian's small base image has no certificates: then those that were just unpacked.
     [ -e "/$BUNDLE" ] || export PIP_CERT="${PIP_CERT:-$tools/root/$BUNDLE}"
-    PYTHONPATH=$(echo "$tools"/pip/usr/share/python-wheels/pip-*.whl) PIP_ROOT_USER_ACTION=ignore \
+    PYTHONPATH=$(echo "$tools"/more/usr/share/python-wheels/pip-*.whl) PIP_ROOT_USER_ACTION=ignore \
         python -m pip "$@" --quiet --disable-pip-version-check --no-deps --only-binary :all: --no-compile
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.support import rights
+from tests.support import recording, rights
 from tests.support.angarium import Angarium
 from tests.support.api_proxy import ApiProxy
 from tests.support.cluster import ROOT, apply, condition, create_namespace, delete, get, remove_namespace, wait_for
@@ -36,14 +36,17 @@ def programs_of(module: build.Module) -> Path:
 
 
 @pytest.fixture(scope="session")
-def control_plane(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    """A running API server that serves Angarium's kinds."""
+def control_plane(
+    assets: Path, tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+) -> Iterator[ControlPlane]:
+    """A running API server that serves Angarium's kinds. What operators asked of it is judged at the end of the run."""
     control_plane = ControlPlane(tmp_path_factory.mktemp("controlplane"), assets)
     try:
         control_plane.start()
         for crd in apply(control_plane, ROOT / "crds"):
             await_established(control_plane, crd["metadata"]["name"])
         yield control_plane
+        pytestconfig.pluginmanager.getplugin(recording.NAME).take(control_plane)
     finally:
         control_plane.stop()
 

@@ -3,10 +3,12 @@
 The program is run once for many files; every line it prints has to name the line where the field stands.
 """
 
+import json
 import random
 from pathlib import Path
 
 import pytest
+import yaml
 from tests.support.angarium import run
 from tests.support.cluster import Object
 from tests.support.controlplane import ControlPlane
@@ -90,6 +92,65 @@ def test_what_kubectl_reads(control_plane: ControlPlane, tmp_path: Path, name: s
     applied = control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file), check=False)
     checked = run("check", "--api-server-only", str(file))
     assert (applied.returncode == 0) == (checked.returncode == 0), (applied, checked)
+
+
+# Nearly our apiVersion: the program says what to write, kubectl that there is no such kind, or no such version.
+NEARLY_OURS = (
+    "angarium.dev/v1alpha2", "angarium.io/v1alpha1", "Angarium.dev/v1alpha1", "angariun.dev/v1alpha1", "angarium/v1",
+    "angarium.dev", "v1alpha1", "angarium.dev/v1alpha1/x",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("version", NEARLY_OURS)
+def test_an_api_version_that_is_nearly_ours(control_plane: ControlPlane, tmp_path: Path, version: str) -> None:
+    file = tmp_path / "manifest.yaml"
+    file.write_text(f"apiVersion: {version}\n{QUEUE.replace('NAME', 'a')}")
+    applied = control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file), check=False)
+    assert applied.returncode == 1
+    assert "no matches for kind" in applied.stderr or "unexpected GroupVersion" in applied.stderr
+    done = run("check", "--api-server-only", str(file))
+    assert done.stdout == f"{file}:1: apiVersion: is {version}; write angarium.dev/v1alpha1\n"
+
+
+QUEUE = "kind: Queue\nmetadata: {name: NAME}\nspec: {parallelism: 2}\n"
+FIRST, SECOND = (HEAD.removesuffix("kind: ") + QUEUE.replace("NAME", name) for name in ("first", "second"))
+MARK = "\ufeff"
+# What marks of bytes and of ends do: whether kubectl takes both documents, the first alone, or refuses the file.
+PIECES = {
+    "a mark begins a piece": (f"{MARK}{FIRST}---\n{MARK}{SECOND}", 2),
+    "a mark after a comment": (f"{FIRST}--- # next\n{MARK}{SECOND}", 2),
+    "a mark before dashes": (f"{FIRST}{MARK}---\n{SECOND}", 0),
+    "a mark alone on a line": (f"{FIRST}{MARK}\n---\n{SECOND}", 0),
+    "an end and dashes": (f"{FIRST}... # here\n---\n{SECOND}", 2),
+    "an end at the end": (f"{FIRST}---\n{SECOND}...\n# nothing more\n", 2),
+    "an end in between": (f"{FIRST}...\n{SECOND}", 1),
+    "an end and no YAML": (f"{FIRST}...\nspec: [", 1),
+    "an end before all": (f"...\n{FIRST}", 0),
+}
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_where_documents_begin_and_end(control_plane: ControlPlane, tmp_path: Path, name: str) -> None:
+    """What kubectl leaves out without a word is a problem for the program: somebody has meant it to be there."""
+    text, taken = PIECES[name]
+    file = tmp_path / "manifest.yaml"
+    file.write_text(text)
+    applied = control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file), check=False)
+    assert (applied.returncode, applied.stdout.count("created")) == (0 if taken else 1, taken), applied
+    done = run("check", str(file))
+    assert done.returncode == (0 if taken == 2 else 1)
+    if taken == 2:
+        assert done.stderr == "angarium: 2 objects in 1 file: no problem\n"
+    elif taken == 1:
+        assert "kubectl reads nothing from here to the next ---" in done.stdout
+
+
+def test_json_texts_with_a_mark_between_them(control_plane: ControlPlane, tmp_path: Path) -> None:
+    file = tmp_path / "manifest.json"
+    file.write_text(MARK.join(json.dumps(yaml.safe_load(text)) + "\n" for text in ("{}", FIRST, SECOND))[3:])
+    applied = control_plane.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
+    assert applied.stdout.count("created") == 2
+    assert run("check", str(file)).stderr == "angarium: 2 objects in 1 file: no problem\n"
 
 
 def test_a_key_that_stands_twice_is_a_problem_though_kubectl_takes_the_last(

@@ -1,23 +1,17 @@
 """kubectl and our objects: applying and comparing them, several managers of one object, and the everyday verbs."""
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.cluster import ROOT, Object, documents_of, wait_for
+from tests.support import examples
+from tests.support.cluster import ROOT, Object, wait_for
 from tests.support.stage import API_VERSION, RUN_NOW, STATUS_S, Stage
 
-KINDS = ("Endpoint", "Topic", "Schedule", "Queue", "Token")
-EXAMPLES = (
-    "quickstart/manifests.yaml",
-    "quickstart/cluster",
-    "queues",
-    "reference",
-    "python-cleanup/kubernetes.yaml",
-    "nextjs-long-run/kubernetes.yaml",
-)
-OURS_AND_SOURCES = (*KINDS, "Secret", "ConfigMap")
+FOREIGN = ("argocd-controller", "kustomize-controller")
+"""Under these names Argo CD and Flux apply on the server."""
 CERTIFICATES = ROOT / "tests" / "support" / "certificates"
 
 
@@ -26,23 +20,15 @@ def kubectl(stage: Stage, *args: str, manifest: Object | None = None) -> str:
     return stage.control_plane.kubectl(*args, "-n", stage.namespace, input=text).stdout
 
 
-def example(name: str) -> Path:
-    return ROOT / "examples" / name
-
-
-def ours(path: Path) -> list[Object]:
-    return [document for document in documents_of(path) if document["apiVersion"] == API_VERSION]
-
-
-def await_reconciled(stage: Stage, path: Path) -> None:
-    """Until the operator has written a status of this spec to each of our objects."""
+def await_reconciled(stage: Stage, documents: Sequence[Object]) -> None:
+    """Until the operator has written a status of this spec to each of these objects."""
 
     def reconciled(document: Object) -> bool:
         obj = stage.get(document["kind"], document["metadata"]["name"])
         observed: int | None = obj["status"].get("observedGeneration")
         return observed == obj["metadata"]["generation"]
 
-    for document in ours(path):
+    for document in documents:
         what = f"{document['kind']} {document['metadata']['name']} is reconciled"
         wait_for(lambda document=document: reconciled(document), within=STATUS_S, describe=what)  # type: ignore[misc]
 
@@ -58,17 +44,13 @@ def await_no_difference(stage: Stage, *where: str) -> None:
 
 
 def test_every_example_is_among_those_that_are_applied() -> None:
-    applied = {file for name in EXAMPLES for file in ([example(name)] if example(name).is_file() else files(name))}
-    declaring = {
-        file
-        for file in (ROOT / "examples").rglob("*.yaml")
-        if "node_modules" not in file.parts and API_VERSION in file.read_text()
+    applied = {file for name in examples.WRITTEN for file in examples.files_of(name)}
+    base = examples.EXAMPLES / "gitops" / "base"
+    built = {base / name for name in yaml.safe_load((base / "kustomization.yaml").read_text())["resources"]}
+    assert examples.declaring() == applied | built
+    assert {file.parent for file in base.parent.glob("overlays/*/*.yaml")} == {
+        examples.EXAMPLES / name for name in examples.BUILT
     }
-    assert declaring and declaring == applied
-
-
-def files(name: str) -> set[Path]:
-    return set(example(name).glob("*.yaml"))
 
 
 def test_the_complete_examples_become_ready(stage: Stage) -> None:
@@ -76,31 +58,51 @@ def test_the_complete_examples_become_ready(stage: Stage) -> None:
     kubectl(stage, "create", "secret", "generic", "shop-ca", f"--from-file=ca.crt={CERTIFICATES / 'ca.crt'}")
     pair = (f"--cert={CERTIFICATES / 'client.crt'}", f"--key={CERTIFICATES / 'client.key'}")
     kubectl(stage, "create", "secret", "tls", "billing-client", *pair)
-    kubectl(stage, "apply", "-f", str(example("reference")))
+    kubectl(stage, "apply", "-f", str(examples.EXAMPLES / "reference"))
     kubectl(stage, "wait", "agep,agt,ags,agq,agtok", "--all", "--for=condition=Ready", "--timeout=60s")
     kinds = [name.split(".")[0] for name in kubectl(stage, "get", "angarium", "-o", "name").split()]
     assert sorted(set(kinds)) == ["endpoint", "queue", "schedule", "token", "topic"]
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.parametrize("name", examples.ALL)
 def test_nothing_differs_once_the_operator_has_written(stage: Stage, name: str, tmp_path: Path) -> None:
-    """Neither for who applies from the client, nor for who applies on the server, nor on the way from one to the other.
-
-    Deployments and Services of the examples are left out: how they merge is not ours.
-    """
-    file = tmp_path / "manifests.yaml"
-    documents = [document for document in documents_of(example(name)) if document["kind"] in OURS_AND_SOURCES]
-    file.write_text(yaml.safe_dump_all(documents))
-    where = ("-f", str(file))
+    """Neither for who applies from the client, nor for who applies on the server, nor on the way to the other."""
+    documents = examples.manifests(stage.control_plane, name)
+    where = ("-f", str(examples.written(documents, tmp_path / "manifests.yaml")))
+    ours = examples.ours(documents)
     kubectl(stage, "apply", *where)
-    await_reconciled(stage, file)
+    await_reconciled(stage, ours)
     await_no_difference(stage, *where)
     again = kubectl(stage, "apply", *where).splitlines()
     assert all(line.endswith(" unchanged") for line in again if ".angarium.dev/" in line), again
     kubectl(stage, "apply", "--server-side", *where)
-    await_reconciled(stage, file)
+    await_reconciled(stage, ours)
     await_no_difference(stage, "--server-side", *where)
-    kubectl(stage, "delete", *where, "--wait=false")
+    kubectl(stage, "delete", *where, "--timeout=30s")
+
+
+@pytest.mark.parametrize("name", examples.ALL)
+def test_nobody_who_applies_on_the_server_meets_the_operator(stage: Stage, name: str, tmp_path: Path) -> None:
+    """No conflict before or after it has written, though nothing is forced; status stays the operator's alone.
+
+    Sources are applied once: two managers of a Secret's `stringData` meet each other, as it cannot be read again.
+    """
+    documents = examples.manifests(stage.control_plane, name)
+    everything = ("-f", str(examples.written(documents, tmp_path / "all.yaml")))
+    ours = examples.ours(documents)
+    later = ("-f", str(examples.written(ours, tmp_path / "ours.yaml")))
+    for manager, where in zip(FOREIGN, (everything, later), strict=True):
+        for _ in ("before it has written", "after"):
+            kubectl(stage, "apply", "--server-side", f"--field-manager={manager}", *where)
+            await_reconciled(stage, ours)
+        await_no_difference(stage, "--server-side", f"--field-manager={manager}", *where)
+    for document in ours:
+        obj = stage.get(document["kind"], document["metadata"]["name"])
+        assert owned_by(obj, "angarium") == ({"f:status"}, "status")
+        for manager in FOREIGN:
+            assert owned_by(obj, manager)[0] <= {"f:metadata", "f:spec"}
+        assert len(obj["metadata"]["managedFields"]) == 3
+    kubectl(stage, "delete", *everything, "--timeout=30s")
 
 
 def part(kind: str, name: str, spec: Object | None = None, **metadata: object) -> Object:
@@ -173,6 +175,14 @@ def test_managers_that_disagree_are_told(stage: Stage) -> None:
     other = part("Endpoint", "disputed", {"headers": [{"name": "X-Team", "value": "other"}]})
     with pytest.raises(AssertionError, match=r'conflict with "gitops": \.spec\.headers\[name="X-Team"\]\.value'):
         apply_as(stage, "team-b", other)
+
+
+def test_an_object_that_says_nothing_is_nobodys(stage: Stage) -> None:
+    """Of the API server: fields are tracked from the first one on, so the examples say what they could leave out."""
+    for _ in range(2):
+        apply_as(stage, "gitops", part("Token", "bare"))
+    with pytest.raises(AssertionError, match=r'conflict with "before-first-apply" .*: \.spec\.access'):
+        apply_as(stage, "gitops", part("Token", "bare", {"access": "ReadOnly"}))
 
 
 def test_from_client_side_apply_to_server_side(stage: Stage) -> None:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import await_established
+from tests.support import rights
 from tests.support.api_proxy import ApiProxy
 from tests.support.cluster import ROOT, apply, delete, documents_of, find, wait_for
 from tests.support.controlplane import ControlPlane
-from tests.support.rights import create_service_account, operator_token, shipped, token_of
+from tests.support.rights import create_service_account, operator_token, token_of
 from tests.support.stage import Stage
 from tests.support.staging import await_health, await_metric, staged, stays
+
+from angarium.kube.preflight import RIGHTS, named
 
 UP = "angarium_operator_up"
 
@@ -65,6 +68,7 @@ def test_a_crd_that_is_removed_is_no_deletion_of_what_others_declare(
         stage.ready(("Topic", "late"))
 
 
+@pytest.mark.rights_taken("it has none at first")
 def test_missing_rights_are_named_one_by_one_and_waited_for(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -73,10 +77,9 @@ def test_missing_rights_are_named_one_by_one_and_waited_for(
     with staged(control_plane, namespace, tmp_path, token=token) as stage:
         stage.angarium.start(ready=False)
         told = await_health(stage.angarium, "/readyz", 503, f"in namespace {namespace}")
-        for right in ("list schedules.angarium.dev", "patch endpoints/status.angarium.dev", "get secrets"):
-            assert f"operator: may not {right} in namespace {namespace}" in told
-        assert "deploy/namespaced.yaml" in told
-        assert logged(stage, "may not create events", namespace)
+        assert f"operator: may not {named(RIGHTS)} in namespace {namespace}: " in told
+        assert "deploy/namespaced.yaml" in told and f"the ServiceAccount angarium of namespace {namespace}" in told
+        assert logged(stage, "may not", "create, patch events", namespace)
         assert stage.angarium.health("/livez")[0] == 200
         operator_token(control_plane, namespace)
         stage.angarium.wait_until(stage.angarium.is_ready, "ready")
@@ -84,6 +87,7 @@ def test_missing_rights_are_named_one_by_one_and_waited_for(
         stage.ready(("Endpoint", "healed"))
 
 
+@pytest.mark.rights_taken("it has those of one namespace only")
 def test_the_rights_of_one_namespace_are_not_enough_for_the_whole_cluster(
     control_plane: ControlPlane, namespace: str, operator_token: str, tmp_path: Path
 ) -> None:
@@ -94,18 +98,16 @@ def test_the_rights_of_one_namespace_are_not_enough_for_the_whole_cluster(
 
 
 @pytest.mark.thorough
+@pytest.mark.rights_taken("it may not write a status for a while")
 def test_a_refused_status_is_written_once_it_is_allowed(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
     with staged(control_plane, namespace, tmp_path) as stage:
         stage.angarium.start()
-        role = shipped("Role")
-        for rule in role["rules"]:
-            rule["verbs"] = [verb for verb in rule["verbs"] if verb != "patch"] or ["get"]
-        apply(control_plane, role, namespace)
+        rights.grant(control_plane, namespace, without=rights.on("endpoints/status"))
         stage.endpoint("refused")
         wait_for(lambda: logged(stage, "the status of", "refused"), describe="the refusal is logged")
-        apply(control_plane, shipped("Role"), namespace)
+        rights.grant(control_plane, namespace)
         wait_for(
             lambda: stage.status("Endpoint", "refused").get("observedGeneration"), within=45, describe="it is written"
         )

@@ -6,11 +6,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support import rights
 from tests.support.angarium import Angarium
 from tests.support.api_proxy import ApiProxy
-from tests.support.cluster import Object, apply, documents_of, find, wait_for
+from tests.support.cluster import Object, find, wait_for
 from tests.support.controlplane import ControlPlane
-from tests.support.rights import ROLES
 from tests.support.stage import Stage, instants
 from tests.support.staging import await_health, await_metric, silent, staged
 
@@ -273,12 +273,13 @@ def quiet_for(stage: Stage, path: str) -> float:
     return time.time() - stage.receiver.received(path)[-1].at
 
 
+@pytest.mark.rights_taken("those on Schedules are gone for a while")
 def test_a_right_that_is_taken_away_is_no_deletion(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
     with staged(control_plane, namespace, tmp_path, resync="2s") as stage:
         stage.angarium.start()
         ticking(stage, "tick")
         await_more(stage, "/tick", 1)
-        apply(control_plane, role_without("schedules"), namespace)
+        rights.grant(control_plane, namespace, without=rights.on("schedules"))
         await_metric(stage.angarium, UP, 0)
         assert any("Schedules cannot be listed" in line["message"] for line in stage.angarium.log_lines())
         assert stage.angarium.is_ready(), "publishers need no API server"
@@ -286,22 +287,13 @@ def test_a_right_that_is_taken_away_is_no_deletion(control_plane: ControlPlane, 
 
         stage.angarium.kill()
         stage.angarium.start(ready=False)
-        await_health(stage.angarium, "/readyz", 503, f"may not list schedules.angarium.dev in namespace {namespace}")
-        lines = [line["message"] for line in stage.angarium.log_lines()]
-        assert any("may not watch schedules.angarium.dev" in line and "role.yaml" in line for line in lines)
+        lost = f"may not list, watch schedules.angarium.dev in namespace {namespace}"
+        await_health(stage.angarium, "/readyz", 503, lost)
+        assert any(lost in line["message"] for line in stage.angarium.log_lines())
         await_more(stage, "/tick", 3)
 
-        apply(control_plane, ROLES / "role.yaml", namespace)
+        rights.grant(control_plane, namespace)
         stage.angarium.wait_until(stage.angarium.is_ready, "ready")
         await_metric(stage.angarium, UP, 1)
         stage.change("Schedule", "tick", suspend=True)
         silent_soon(stage, "/tick")
-
-
-def role_without(resource: str) -> Object:
-    """The Role that is shipped, but without the rights to read this kind."""
-    (role,) = documents_of(ROLES / "role.yaml")
-    for rule in role["rules"]:
-        rule["resources"] = [name for name in rule["resources"] if name != resource]
-    role["rules"] = [rule for rule in role["rules"] if rule["resources"]]
-    return role

@@ -48,18 +48,22 @@ PATIENCE_S = 60.0
 """For what comes in seconds, on a machine that has much else to do."""
 BY_DEFAULT = (ConditionType.READY, "Unknown", StateReason.PENDING)
 """What the CRD writes before anybody looks."""
-BY_UNIT_TESTS: dict[object, str] = {
+ELSEWHERE: dict[object, str] = {
     # Another version of Angarium recorded the attempt.
     (ConditionType.REACHABLE, "False", FailureReason.NO_RESPONSE): "unit/resources/test_statuses.py",
     # Every URL is judged before it is stored: another version let it pass.
     (ConditionType.REACHABLE, "False", FailureReason.INVALID_URL): "unit/engine/test_sender.py",
     # A run was decided on, and nothing to send: a defect.
     RunReason.INTERNAL_ERROR: "contract/store/test_schedules.py",
+    # They are about the pod, and an instance that lacks something cannot play all the rest.
+    EventReason.CRD_MISSING: "cluster/test_missing_rights.py",
+    EventReason.RIGHTS_MISSING: "cluster/test_missing_rights.py",
+    EventReason.ALL_GRANTED: "cluster/test_missing_rights.py",
 }
 """What nothing from outside can bring about, and where it is shown."""
 LAX = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.timeout(300), pytest.mark.rights_taken("those on Secrets are taken away at the end")]
 
 
 @dataclass(slots=True)
@@ -351,7 +355,7 @@ def test_messages_of_a_deleted_endpoint_are_given_up(witness: Witness) -> None:
 
 def test_every_reason_of_a_failure_is_met() -> None:
     met = {case.conditions[0][2] for case in table.ATTEMPTED} | {FailureReason.ENDPOINT_DELETED}
-    elsewhere = {one[2] for one in BY_UNIT_TESTS if isinstance(one, tuple)}
+    elsewhere = {one[2] for one in ELSEWHERE if isinstance(one, tuple)}
     assert met & set(FailureReason) == set(FailureReason) - elsewhere
 
 
@@ -364,19 +368,20 @@ def test_todays_schema_refuses_it_before(witness: Witness, case: Case) -> None:
 def test_every_reason_of_a_kind_has_a_row(kind: Kind) -> None:
     rows = {one for case in CASES if case.kind is kind for one in case.conditions}
     responses = {one for one in rows if re.fullmatch("HTTP[0-9]{3}", one[2])}
-    assert rows - responses | {BY_DEFAULT} == possible(kind) - BY_UNIT_TESTS.keys()
+    assert rows - responses | {BY_DEFAULT} == possible(kind) - ELSEWHERE.keys()
     assert bool(responses) is (kind is Kind.ENDPOINT)
 
 
 def test_every_reason_of_an_event_has_a_row() -> None:
     """Of each kind that the documentation says it is told of."""
     rows = {(case.reason, case.kind.value) for case in EVENT_CASES}
-    of_events = {(reason, kind) for reason in EventReason for kind in texts()["EventReason"][reason].about}
-    of_runs = {(reason, Kind.SCHEDULE.value) for reason in RunReason if reason not in BY_UNIT_TESTS}
+    reasons = [reason for reason in EventReason if reason not in ELSEWHERE]
+    of_events = {(reason, kind) for reason in reasons for kind in texts()["EventReason"][reason].about}
+    of_runs = {(reason, Kind.SCHEDULE.value) for reason in RunReason if reason not in ELSEWHERE}
     assert rows == of_events | of_runs
 
 
-@pytest.mark.parametrize(("one", "file"), BY_UNIT_TESTS.items(), ids=lambda value: str(value))
+@pytest.mark.parametrize(("one", "file"), ELSEWHERE.items(), ids=lambda value: str(value))
 def test_the_rest_is_shown_elsewhere(one: object, file: str) -> None:
     reason = one[-1] if isinstance(one, tuple) else one
     assert f'"{reason}"' in (ROOT / "tests" / file).read_text()
@@ -396,9 +401,14 @@ def test_nothing_else_was_ever_said(witness: Witness) -> None:
 
 
 def test_nothing_went_wrong_inside(witness: Witness) -> None:
-    """A courier that was killed is an error, and so, to Kopf, is a watch that ends because a CRD has changed."""
+    """A courier that was killed is an error, and so are rights that were taken away, and, to Kopf, a watch that ends
+    because a CRD has changed."""
     told = [line for line in witness.stage.angarium.log_lines() if line.get("level") == "error"]
-    expected = [line for line in told if line["action"] == "loop.fail" or "(re)initializing" in line["message"]]
+    expected = [
+        line
+        for line in told
+        if line["action"] == "loop.fail" or any(words in line["message"] for words in ("(re)initializing", " secrets "))
+    ]
     assert told == expected
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.test_endpoints import REREAD_S, log, publish
-from tests.cluster.test_outages import role_without, ticking
+from tests.cluster.test_outages import ticking
+from tests.support import rights
 from tests.support.api_proxy import FORBIDDEN, UNAVAILABLE, ApiProxy, Refusal
-from tests.support.cluster import Object, apply, delete, wait_for
+from tests.support.cluster import Object, delete, wait_for
 from tests.support.controlplane import ControlPlane
-from tests.support.rights import ROLES, binding, name_in
 from tests.support.stage import Stage
 from tests.support.staging import await_metric, staged
 
@@ -39,7 +39,7 @@ def test_a_secret_that_was_never_read_makes_messages_wait_and_costs_no_retry(
         stage.angarium.start()
         messages = {name: waiting(stage, api_proxy, name, by) for name, by in HINDRANCES.items()}
         told = stage.condition("Endpoint", "forbidden", "ResolvedRefs=False", "ReferenceForbidden")
-        assert "'forbidden'" in told and "deploy/cluster.yaml" in told
+        assert "'forbidden'" in told and "get on secrets" in told
         stage.condition("Endpoint", "unavailable", "ResolvedRefs=Unknown", "ReferenceUnavailable")
         assert stage.angarium.is_ready() and stage.angarium.health("/livez")[0] == 200
         delivered_after_return(stage, api_proxy, messages, REREAD_S + 10)
@@ -104,6 +104,7 @@ def told_nowhere(stage: Stage, names: list[str]) -> None:
         assert all(value not in text for text in said) and all(value.encode() not in content for content in database)
 
 
+@pytest.mark.rights_taken("all are gone for a while")
 def test_all_rights_that_are_lost_while_it_runs_stop_no_delivery_and_heal(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -118,8 +119,7 @@ def test_all_rights_that_are_lost_while_it_runs_stop_no_delivery_and_heal(
         assert stage.angarium.health("/readyz") == stage.angarium.health("/livez") == (200, "ok\n")
         lines = [line["message"] for line in stage.angarium.log_lines() if line["action"] == "operator.lack"]
         assert any("Endpoints cannot be listed" in line for line in lines), lines
-        role = name_in("role.yaml", "Role")
-        apply(control_plane, binding("RoleBinding", "angarium", "Role", role, namespace), namespace)
+        rights.grant(control_plane, namespace)
         await_metric(stage.angarium, "angarium_operator_up", 1)
         stage.endpoint("later")
         stage.ready(("Endpoint", "later"))
@@ -127,6 +127,7 @@ def test_all_rights_that_are_lost_while_it_runs_stop_no_delivery_and_heal(
 
 @pytest.mark.thorough
 @pytest.mark.timeout(300)
+@pytest.mark.rights_taken("those on Secrets are gone for a while")
 def test_a_value_that_was_read_outlives_the_right_and_not_the_secret(
     control_plane: ControlPlane, namespace: str, tmp_path: Path
 ) -> None:
@@ -137,13 +138,13 @@ def test_a_value_that_was_read_outlives_the_right_and_not_the_secret(
         ticking(stage, "kept")
         stage.change("Endpoint", "kept", headers=header_of("kept"))
         wait_for(lambda: stage.receiver.received("/kept")[-1:], lambda last: bool(last and last[0].header("X-Token")))
-        apply(control_plane, role_without("secrets"), namespace)
+        rights.grant(control_plane, namespace, without=rights.on("secrets"))
         until = time.monotonic() + SECOND_LOOK_S
         while time.monotonic() < until:
             stage.receiver.wait_for(stage.receiver.count("/kept") + 1, 10, "/kept")
         assert stage.receiver.received("/kept")[-1].header("X-Token") == value_of("kept")
         stage.condition("Endpoint", "kept", "ResolvedRefs=True")
-        apply(control_plane, ROLES / "role.yaml", namespace)
+        rights.grant(control_plane, namespace)
         delete(control_plane, "Secret", "kept", namespace)
         assert "'kept'" in wait_for(lambda: condition_message(stage), within=SECOND_LOOK_S, describe="it is missed")
         stage.change("Endpoint", "kept", retry=ONCE)

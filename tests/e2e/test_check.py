@@ -1,7 +1,9 @@
 """`angarium check` as a program, and as the hook of pre-commit that the project offers."""
 
+import os
 import re
 import shlex
+import signal
 import subprocess
 import tomllib
 from pathlib import Path
@@ -36,6 +38,37 @@ def test_a_problem_is_a_line_and_exit_code_1(tmp_path: Path) -> None:
 def test_standard_input() -> None:
     done = subprocess.run([ANGARIUM, "check", "-"], input=BAD, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (1, f"-:5: {WORDS}\n")
+
+
+@pytest.mark.parametrize(
+    ("args", "unread"),
+    [(("check", "FILE"), -signal.SIGPIPE), (("version",), -signal.SIGPIPE), (("check", "--help"), 1)],
+    ids=("check", "version", "help"),
+)
+def test_output_that_cannot_be_written(tmp_path: Path, args: tuple[str, ...], unread: int) -> None:
+    """A full disk is one line and exit code 2; where nobody reads, it ends without a word, by SIGPIPE as others do."""
+    (tmp_path / "FILE").write_text(BAD)
+
+    def writing_to(output: int) -> tuple[int, str]:
+        done = subprocess.run(
+            [ANGARIUM, *args], cwd=tmp_path, stdout=output, stderr=subprocess.PIPE, text=True, check=False
+        )
+        os.close(output)
+        return done.returncode, done.stderr
+
+    full = "angarium: standard output cannot be written: No space left on device\n"
+    assert writing_to(os.open("/dev/full", os.O_WRONLY)) == (2, full)
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert writing_to(writer) == (unread, "")
+
+
+def test_standard_error_that_cannot_be_written_hides_no_problem(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(BAD)
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run([ANGARIUM, "check", file], stdout=subprocess.PIPE, stderr=full, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, f"{file}:5: {WORDS}\n")
 
 
 def test_what_only_angarium_refuses_can_be_left_out(tmp_path: Path) -> None:

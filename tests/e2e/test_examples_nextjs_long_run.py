@@ -12,6 +12,7 @@ import pytest
 from tests.support import node
 from tests.support.angarium import Angarium
 from tests.support.cluster import ROOT, wait_for
+from tests.support.dockerfile import read_dockerfile
 from tests.support.programs import Program, free_port
 from tests.support.sdk import dev_server
 from tools.cache import cached
@@ -64,7 +65,9 @@ class Web:
             QSTASH_CURRENT_SIGNING_KEY=user.keys.current,
             QSTASH_NEXT_SIGNING_KEY=user.keys.next,
         )
-        self.program = Program([node.node(), built() / "server.js"], folder / "next.log", environment)
+        program, file = read_dockerfile(EXAMPLE).command
+        assert program == "node"
+        self.program = Program([node.node(), built() / file], folder / "next.log", environment)
 
     def start(self) -> None:
         self.program.start()

@@ -11,6 +11,7 @@ from qstash import QStash
 from qstash.schedule import ScheduleState
 from tests.support.angarium import Angarium
 from tests.support.cluster import ROOT, wait_for
+from tests.support.dockerfile import read_dockerfile
 from tests.support.programs import Program, free_port
 from tests.support.sdk import dev_server
 from tools.cache import cached
@@ -57,7 +58,8 @@ class Web:
         }
         if cron:
             environment["CLEANUP_CRON"] = cron
-        argv = [installed() / "bin" / "python", "-m", "uvicorn", "--app-dir", EXAMPLE, "app:app", "--port", str(port)]
+        here = ("--app-dir", EXAMPLE, "--host", "127.0.0.1", "--port", str(port))
+        argv = [installed() / "bin" / "python", "-m", *read_dockerfile(EXAMPLE).command, *here]
         self.program = Program(argv, folder / f"{port}.log", environment)
 
     def start(self) -> None:

@@ -124,10 +124,6 @@ def test_the_database_of_another_program_is_refused(tmp_path: Path) -> None:
     refused_database(tmp_path, database, "another program")
 
 
-def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    refused_database(tmp_path, tmp_path / "missing" / "angarium.db", "missing", "does not exist")
-
-
 def test_a_second_program_on_the_same_database_is_refused(angarium: Angarium, tmp_path: Path) -> None:
     angarium.start(ready=False)
     refused_database(tmp_path, angarium.database, "used by another Angarium", str(angarium.program.pid))

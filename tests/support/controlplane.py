@@ -143,11 +143,16 @@ class ControlPlane:
         programs = (self._etcd, self._apiserver, self._controller_manager)
         return {program.name: program.resident_mib() for program in programs if program.running}
 
-    def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run kubectl as cluster admin; `check` turns a failure into an AssertionError with kubectl's words."""
+    def kubectl(
+        self, *args: str, input: str | None = None, check: bool = True, **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run kubectl as cluster admin; `check` turns a failure into an AssertionError with kubectl's words.
+
+        `environment` is added to what it sees: KUBECTL_APPLYSET turns its ApplySets on.
+        """
         done = subprocess.run(
-            [self.assets / "kubectl", *args],
-            input=input, env=self.kubectl_environment(), capture_output=True, text=True, timeout=120, check=False,
+            [self.assets / "kubectl", *args], input=input, env={**self.kubectl_environment(), **environment},
+            capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         if check and done.returncode != 0:
             raise AssertionError(f"kubectl {' '.join(args)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
@@ -245,6 +250,7 @@ class ControlPlane:
             "shutdown-delay-duration": "0s",
             "audit-policy-file": self.folder / "audit-policy.yaml",
             "audit-log-path": self._audit_log,
+            "audit-log-maxsize": "10000",  # MiB: begun anew, it would be read in part
         }
 
     def _controller_manager_flags(self) -> dict[str, str | Path]:

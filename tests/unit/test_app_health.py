@@ -11,11 +11,12 @@ import pytest
 from tests.support.fakes import FakeClock
 from tests.support.stores import endpoint
 
-from angarium.app import STORE_ANSWER_S, health, shown_host, store_problems
+from angarium.app import shown_host
 from angarium.domain.errors import StoreError, StoreFull
 from angarium.domain.ports import Limits, Retention
 from angarium.domain.views import Backlog
 from angarium.plane import Audience, Foundation
+from angarium.probes import STORE_ANSWER_S, health, store_problems
 from angarium.service.keys import Keys
 from angarium.settings import Settings
 from angarium.store import open_store

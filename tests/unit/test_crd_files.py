@@ -181,6 +181,13 @@ def test_rules_use_what_both_evaluators_have(rule: str) -> None:
     assert set(re.findall(r"(\w+)\(", outside_texts)) <= CEL_FUNCTIONS
 
 
+def test_rules_compare_no_objects() -> None:
+    """`angarium check` shows a rule those fields of an object that it names (files/rules.py)."""
+    compared = {side for rule in RULES for pair in re.findall(r"(\S+) (?:==|!=|in) (\S+)", rule) for side in pair}
+    assert compared
+    assert [side for side in compared if not re.fullmatch(r"has\(self\.\w+\)|\S+\.(size\(\)|name)|\d+", side)] == []
+
+
 def test_every_rule_has_a_message() -> None:
     rules = [rule for _, schema in NODES for rule in schema.get("x-kubernetes-validations", ())]
     assert len(rules) > 30

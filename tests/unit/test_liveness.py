@@ -19,7 +19,6 @@ from tests.support.processes import tree
 from tests.support.stores import NS, ids, publication
 from tests.support.waiting import until
 
-from angarium.app import health
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.messages import Response
@@ -31,6 +30,7 @@ from angarium.kube.operator import Operator
 from angarium.kube.parts import Planes, Scope
 from angarium.kube.references import KubeReferences
 from angarium.plane import Audience, DeliveryPlane, Foundation
+from angarium.probes import health
 from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
 from angarium.settings import Settings
@@ -244,12 +244,12 @@ async def operated() -> AsyncIterator[tuple[Running, Operator]]:
 async def test_an_operator_whose_thread_hangs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     entered = threading.Event()
 
-    async def problems(*_: object) -> list[str]:
+    async def lacks(*_: object) -> list[preflight.Lack]:
         entered.set()
         await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(preflight, "problems", problems)
+    monkeypatch.setattr(preflight, "lacks", lacks)
     async with operated() as (angarium, operator):
         await asyncio.to_thread(entered.wait, 10)
         assert await angarium.problems() == []
@@ -260,10 +260,10 @@ async def test_an_operator_whose_thread_hangs_is_named(monkeypatch: pytest.Monke
 
 
 async def test_an_operator_whose_thread_has_failed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def problems(*_: object) -> list[str]:
+    async def lacks(*_: object) -> list[preflight.Lack]:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(preflight, "problems", problems)
+    monkeypatch.setattr(preflight, "lacks", lacks)
     async with operated() as (angarium, operator):
         await angarium.has("operator: it has failed, see the log")
         assert not operator.health.up

@@ -1,8 +1,8 @@
 """Writes the pages of docs/ that are made from the program: `make docs`. `make check` fails on a stale one."""
 
-from tools.docs import resources, troubleshooting
+from tools.docs import api_reference, resources, troubleshooting
 
-PAGES = (resources, troubleshooting)
+PAGES = (resources, api_reference, troubleshooting)
 """Each has `PAGE`, the file, and `text()`, what has to stand in it."""
 
 

@@ -57,21 +57,22 @@ def build(root: Path = ROOT, cache: Path | None = None) -> Built:
     """The image of the project in `root`, its layers in the cache, as long as that is there. What the project's own
     cache keeps has the packages that Debian had when it was made. Raises CannotBuild, or DockerfileError."""
     recipe = dockerfile.read(root / DOCKERFILE, {"VERSION": version(root), "REVISION": _revision(root)})
-    _check_machine(recipe)
+    check_machine(recipe.base)
     stage = _run(recipe, root, cache)
     layers = tuple(_layer(layer, stage, cache) for layer in recipe.layers)
     image = oci.Image(f"{REPOSITORY}:{version(root)}", layers, recipe.config, _created(root))
     return Built(image, stage.folders["tools"], fingerprint(map(str.encode, sorted(stage.keys.values()))))
 
 
-def _check_machine(recipe: Recipe) -> None:
+def check_machine(base: str = "debian:12-slim") -> None:
+    """Raise CannotBuild unless this machine is of the kind that the build stage starts from."""
     try:
         system = platform.freedesktop_os_release()
     except OSError:
         system = {}
     here = f"{system.get('ID')}:{system.get('VERSION_ID')}"
     missing = [name for name in ("apt-get", "dpkg-deb") if shutil.which(name) is None]
-    if here == recipe.base.removesuffix("-slim") and not missing:
+    if here == base.removesuffix("-slim") and not missing:
         return
     why = f"{', '.join(missing)} is missing" if missing else f"this is {here}"
     raise CannotBuild(

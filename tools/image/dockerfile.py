@@ -74,19 +74,20 @@ class Recipe:
 
 def read(path: Path, values: Mapping[str, str]) -> Recipe:
     """The recipe in a Dockerfile, with `values` for its build arguments. Raises DockerfileError."""
-    instructions = list(_instructions(path))
-    starts = [index for index, one in enumerate(instructions) if one.word == "FROM"]
+    found = list(instructions(path))
+    starts = [index for index, one in enumerate(found) if one.word == "FROM"]
     try:
         if len(starts) != 2 or starts[0] != 0:
             raise ValueError("it needs two stages, and FROM as its first instruction")
-        build, final = instructions[: starts[1]], instructions[starts[1] :]
+        build, final = found[: starts[1]], found[starts[1] :]
         base, folder, steps = _build_stage(build)
         return _final_stage(final, base, folder, steps, values)
     except ValueError as error:
         raise DockerfileError(f"{path.name}: {error}") from error
 
 
-def _instructions(path: Path) -> Iterator[Instruction]:
+def instructions(path: Path) -> Iterator[Instruction]:
+    """All of a Dockerfile, whatever they are."""
     begun, text = 0, ""
     for number, line in enumerate(path.read_text().splitlines(), 1):
         if _BLANK.fullmatch(line):

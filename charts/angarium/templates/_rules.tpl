@@ -4,7 +4,7 @@
 # Read what people declare. Angarium never changes a spec, an annotation or a finalizer.
 - apiGroups: [angarium.dev]
   resources: [endpoints, topics, schedules, queues, tokens]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # Tell them what became of it.
 - apiGroups: [angarium.dev]
   resources: [endpoints/status, topics/status, schedules/status, queues/status, tokens/status]

@@ -19,6 +19,15 @@ class StoreUnusable(StoreError):
     """The database cannot be used at all: unreadable, newer than this program, held by another one (exit code 2)."""
 
 
+class StoreInUse(StoreUnusable):
+    """Another program has the database."""
+
+
+class StoreUnwritable(StoreUnusable):
+    """It cannot be opened as its volume is now: full, read-only, missing, or another user's. Later it may be; nothing
+    of it was changed or made anew."""
+
+
 class StoreFull(StoreError):
     """The disk is full or the database is read-only; the publisher may try again later."""
 

@@ -31,6 +31,7 @@ from angarium.domain.views import (
     EndpointView,
     FlowControlView,
     HistoryFilter,
+    Holdings,
     LogEntry,
     MessageView,
     Page,
@@ -400,6 +401,10 @@ class HousekeepingStore(Protocol):
 
     async def tenants(self) -> Mapping[str, str | None]:
         """Namespaces that hold anything, each with the uid it was identified by (None: not yet)."""
+        ...
+
+    async def holdings(self, namespace: str) -> Holdings:
+        """How much a tenant has; nothing of one that is unknown."""
         ...
 
     async def identify_tenant(self, namespace: str, uid: str) -> None:

@@ -120,6 +120,9 @@ class EventReason(StrEnum):
     CLOCK_RESET = "ClockReset"
     TAKEN_OVER = "TakenOver"
     PLACE_FREED = "PlaceFreed"
+    CRD_MISSING = "CRDMissing"
+    RIGHTS_MISSING = "RightsMissing"
+    ALL_GRANTED = "AllGranted"
 
 
 class SkipReason(StrEnum):

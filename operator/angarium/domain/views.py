@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Generic, TypeVar
 
+from angarium.domain.declarations import Kind
 from angarium.domain.messages import LogState, Message, MessageState, Response, Run
 from angarium.domain.reasons import BlockReason
 
@@ -22,6 +23,19 @@ FAILING_FIRST = (
     MessageState.CANCELED,
     MessageState.DELIVERED,
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """How much a tenant has: `credentials` are good tokens, `unfinished` messages are to be delivered."""
+
+    objects: Mapping[Kind, int]
+    credentials: int
+    signing_keys: int
+    unfinished: int
+    finished: int
+    dead_letters: int
+    log: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ A GitOps repository is full of other kinds, of values and of patches: those are 
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 
 from angarium.domain.counts import counted
@@ -22,6 +23,8 @@ from angarium.files.parsing import ParseError
 from angarium.resources.manifest import GROUP
 
 STANDARD_INPUT = Path("-")
+ALIKE = 0.8
+"""From 0 to 1: a letter or two are wrong in a name that is so much like another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,16 @@ def _ours(file: Path, content: bytes) -> Iterator[Document]:
 
 
 def _is_ours(document: Document) -> bool:
-    """Also what was meant to be, and does not say so: one of our kinds without a version, our group without one."""
+    """Also what was meant to be, and does not say so: our group without a version, one of our kinds without a group, or
+    with one that is nearly ours. A `Schedule` of another operator is not meant to be."""
     version = document.manifest.get("apiVersion")
     if not isinstance(version, str):
         return document.kind in OUR_KINDS
-    return version.partition("/")[0] == GROUP
+    group = version.rpartition("/")[0].lower()
+    return version.partition("/")[0] == GROUP or (document.kind in OUR_KINDS and _is_nearly_ours(group))
+
+
+def _is_nearly_ours(group: str) -> bool:
+    """Core Kubernetes, whose group is empty, has none of our kinds."""
+    first, ours = group.partition(".")[0], GROUP.partition(".")[0]
+    return not group or SequenceMatcher(None, first, ours).ratio() >= ALIKE

@@ -5,6 +5,7 @@ nesting that overflows the C stack), let a repeated key pass, and read dates and
 """
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,9 +18,16 @@ MAX_DEPTH = 64
 MAX_VALUES = 200_000
 """The most values that one file may hold, each alias counted as often as it is used."""
 
+BYTE_ORDER_MARK = "\ufeff"
+
+_BLANKS = f" \t\r\n{BYTE_ORDER_MARK}"
 _INT64_CHARACTERS = 20
 _LONGEST_KEY = 1_000
 """A longer one has no line of its own."""
+
+# kubectl cuts a file at each `---` before it reads YAML, so that a mark may begin each piece, and nothing else.
+_MARKED_PIECE = re.compile(rf"^(---[ \t]*(?:#.*)?\r?\n){BYTE_ORDER_MARK}", re.MULTILINE)
+_MARKED_LINE = re.compile(rf"^{BYTE_ORDER_MARK}", re.MULTILINE)
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -82,7 +90,11 @@ class Node:
 
 
 def parse_yaml(text: str) -> Iterator[Node]:
-    """The documents of a YAML text; empty ones are nulls. Raises ParseError."""
+    """The documents of a YAML text, of which the first mark is off already; empty ones are nulls. Raises ParseError."""
+    text = _MARKED_PIECE.sub(r"\1", text)
+    if mark := _MARKED_LINE.search(text):
+        line = text.count("\n", 0, mark.start()) + 1
+        raise ParseError(line, "begins with a byte order mark (U+FEFF) in the middle of a document; remove it")
     return _Composer(text).documents()
 
 
@@ -122,6 +134,11 @@ def _json_values(text: str) -> Iterator[Node]:
         at = _skip_blanks(text, at)
 
 
+_AFTER_THE_END = (
+    "kubectl reads nothing from here to the next ---, because a ... stands before it; write --- instead of ..."
+)
+
+
 class _Composer:
     """Turns one text's events into nodes."""
 
@@ -131,17 +148,20 @@ class _Composer:
         self._values = 0
 
     def documents(self) -> Iterator[Node]:
+        ended = False  # by `...`
         try:
             while True:
                 event = self._loader.get_event()
                 if isinstance(event, yaml.StreamEndEvent):
                     return
+                ended = isinstance(event, yaml.DocumentEndEvent) and bool(event.explicit)
                 if isinstance(event, yaml.DocumentStartEvent):
                     self._anchors = {}
                     yield self._document(event)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise ParseError(mark.line + 1 if mark else 1, error.problem or str(error)) from error
+            problem = _AFTER_THE_END if ended else error.problem or str(error)
+            raise ParseError(mark.line + 1 if mark else 1, problem) from error
         except yaml.YAMLError as error:
             raise ParseError(1, str(error).splitlines()[0]) from error
         finally:
@@ -302,6 +322,6 @@ def _integer(text: str) -> int | float:
 
 
 def _skip_blanks(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
+    while at < len(text) and text[at] in _BLANKS:
         at += 1
     return at

@@ -34,6 +34,8 @@ meanwhile: some milliseconds. The API server takes a number of objects only, and
 TIMEOUT_S = 15
 MOST_WARNINGS = 100
 
+FIELD_MANAGER = "angarium"
+"""As the API server names us in managedFields: it takes the User-Agent where a request names no manager."""
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -167,7 +169,7 @@ class KubeClient:
             "Accept": "application/json",
             "Accept-Encoding": "identity",  # the API server spends more on packing a list than the network on the rest
             "Content-Type": content_type,
-            "User-Agent": "angarium",
+            "User-Agent": FIELD_MANAGER,
         }
         bearer = (await self._config.auth_settings()).get("BearerToken")
         if bearer:

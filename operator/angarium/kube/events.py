@@ -15,6 +15,7 @@ from datetime import datetime
 from typing import Any
 
 from angarium.domain.declarations import ObjectRef
+from angarium.domain.pod import Pod
 from angarium.domain.ports import CatalogStore, Clock
 from angarium.domain.reasons import EventReason, RunReason
 from angarium.kube.client import MERGE_PATCH, KubeClient, KubeError, core_path
@@ -27,19 +28,22 @@ logger = logging.getLogger(__name__)
 WINDOW_S = 300.0
 COUNT_EVERY_S = 10.0
 PER_S = 10
-CONFLICT = 409
+FORBIDDEN, CONFLICT = 403, 409
+TERMINATING = "is being terminated"
+"""What a 403 says that is no matter of rights: the namespace is going."""
 MOST_WAITING = 1000
 MESSAGE_LENGTH = 1024
 NAME_LENGTH = 200
 """Of the name of the object in that of its Event, which may have 253 characters in all."""
 COMPONENT = "angarium"
+EVENT_RULE = '{apiGroups: [""], resources: [events], verbs: [create, patch]}'
 
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What happened to an object; `warning` makes it a Warning instead of Normal."""
+    """What happened to an object, or to Angarium in its pod; `warning` makes it a Warning instead of Normal."""
 
-    ref: ObjectRef
+    ref: ObjectRef | Pod
     reason: EventReason | RunReason
     message: str
     warning: bool = True
@@ -79,11 +83,12 @@ class Events:
         self._store = store
         self._clock = clock
         self._loop = loop
-        self._series: dict[tuple[ObjectRef, str], _Series] = {}
+        self._series: dict[tuple[ObjectRef | Pod, str], _Series] = {}
         self._new: deque[_Series] = deque()
         self._repeated: deque[_Series] = deque()
         self._woken = asyncio.Event()
         self._pace = Pace(PER_S, clock)
+        self._refused: set[str] = set()
 
     def tell(self, told: Told) -> None:
         self._loop.call_soon_threadsafe(self._tell, told)
@@ -115,7 +120,7 @@ class Events:
         for key, series in list(itertools.takewhile(lambda item: item[1].ends <= now, self._series.items())):
             self._forget(key, series)
 
-    def _forget(self, key: tuple[ObjectRef, str], series: _Series) -> None:
+    def _forget(self, key: tuple[ObjectRef | Pod, str], series: _Series) -> None:
         if self._series.get(key) is series:
             del self._series[key]
 
@@ -144,12 +149,13 @@ class Events:
 
     async def _write(self, series: _Series) -> None:
         """Events are best effort: one that cannot be written is logged, not kept, and the next one begins anew."""
-        count = 0
+        count, namespace = 0, series.told.ref.namespace
         try:
             await self._pace.wait()
             count = await self._send(series)
+            self._refused.discard(namespace)
         except KubeError as error:
-            logger.warning("an Event cannot be written: %s", error, extra={"action": "event.write"})
+            self._say_why(namespace, error)
         finally:
             if not count:
                 self._forget((series.told.ref, series.told.reason), series)
@@ -157,19 +163,40 @@ class Events:
         if 0 < count < series.count:
             self._count_later(series)
 
+    def _say_why(self, namespace: str, error: KubeError) -> None:
+        """That they are forbidden in a namespace is said once, until one is written there: it lasts."""
+        if error.status != FORBIDDEN or TERMINATING in str(error):
+            logger.warning("an Event cannot be written: %s", error, extra={"action": "event.write"})
+        elif namespace not in self._refused:
+            self._refused.add(namespace)
+            logger.warning(
+                "Events may not be written in namespace %s, which is not said again: %s; add this rule to a Role there "
+                "that is bound to Angarium's ServiceAccount: %s",
+                namespace,
+                error,
+                EVENT_RULE,
+                extra={"action": "event.write"},
+            )
+
     async def _send(self, series: _Series) -> int:
         """The count that was written; 0 if the object is gone."""
         ref = series.told.ref
-        declared = await self._store.declared(ref)
-        if declared is None:
+        uid = await self._uid(ref)
+        if uid is None:
             return 0
-        if series.uid == declared.uid:
+        if series.uid == uid:
             count, path = series.count, core_path(ref.namespace, "events", series.name)
             await self._client.patch(path, _change(series), MERGE_PATCH)
         else:
-            series.begin(declared.uid)
+            series.begin(uid)
             count = await self._begin(series)
         return count
+
+    async def _uid(self, ref: ObjectRef | Pod) -> str | None:
+        if isinstance(ref, Pod):
+            return ref.uid
+        declared = await self._store.declared(ref)
+        return declared.uid if declared else None
 
     async def _begin(self, series: _Series) -> int:
         """Create the Event, or go on with the one that an earlier process has left. The count that was written."""
@@ -204,8 +231,7 @@ def _event(series: _Series) -> dict[str, Any]:
         "kind": "Event",
         "metadata": {"name": series.name, "namespace": ref.namespace},
         "involvedObject": {
-            "apiVersion": API_VERSION,
-            "kind": ref.kind.value,
+            **_type_of(ref),
             "namespace": ref.namespace,
             "name": ref.name,
             "uid": series.uid,
@@ -218,6 +244,12 @@ def _event(series: _Series) -> dict[str, Any]:
         "reportingComponent": COMPONENT,
         "reportingInstance": "",
     }
+
+
+def _type_of(ref: ObjectRef | Pod) -> dict[str, str]:
+    if isinstance(ref, Pod):
+        return {"apiVersion": "v1", "kind": "Pod"}
+    return {"apiVersion": API_VERSION, "kind": ref.kind.value}
 
 
 def _change(series: _Series) -> dict[str, Any]:

@@ -56,9 +56,18 @@ class Health:
             logger.info("the API server answers again", extra={"action": "apiserver.return"})
         for problem in problems:
             if problem not in self._lacking:
-                logger.error("declarations do not get through: %s", problem, extra={"action": "operator.lack"})
+                logger.error("not all that is declared gets through: %s", problem, extra={"action": "operator.lack"})
+        if self._lacking and not problems:
+            logger.info(
+                "what was missing is there: all that is declared is followed", extra={"action": "operator.heal"}
+            )
         self._turned = self._clock.monotonic()
         self._unreachable, self._lacking = "", tuple(problems)
+
+    @property
+    def synced(self) -> bool:
+        """All was listed once, with nothing missing."""
+        return self._synced
 
     @property
     def lacks(self) -> bool:

@@ -1,14 +1,15 @@
 """The operator: one thread with an event loop in which resync, status, Events and Token Secrets live.
 
-It finds the cluster ready (preflight), makes the catalog equal to it (first resync), then watches. The watch is
-judged by later resyncs and started anew when it is deaf or has ended. Nothing here may stop deliveries.
+It asks what is missing (preflight), makes the catalog equal to the cluster (resync), and watches once nothing is
+missing. The watch is judged by later resyncs and started anew when it is deaf or has ended. Nothing here may stop
+deliveries.
 """
 
 import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import Any
 
 from kubernetes.aio.client.configuration import Configuration
@@ -95,7 +96,6 @@ class Operator:
         parts = self._parts = Parts(client, self._scope, self._planes, self._loop)
         loops = [asyncio.create_task(_forever(name, loop)) for name, loop in parts.loops()]
         try:
-            await self._prepare(client)
             await self._follow(parts, client)
         finally:
             self._parts = None
@@ -106,20 +106,6 @@ class Operator:
             await parts.reconciler.close()
             await client.close()
 
-    async def _prepare(self, client: KubeClient) -> None:
-        """Until all CRDs and rights are there."""
-        backoff = _Backoff()
-        while True:
-            try:
-                problems = await preflight.problems(client, self._scope.namespaces)
-            except KubeError as error:
-                self.health.unreachable(str(error))
-            else:
-                self.health.lacking(problems)
-                if not problems:
-                    return
-            await backoff.wait()
-
     async def _follow(self, parts: Parts, client: KubeClient) -> None:
         """Resync, watch, resync again … until cancelled."""
         watch: Watch | None = None
@@ -129,8 +115,8 @@ class Operator:
             while True:
                 # What refuses our lists refuses Kopf's too, and that may leave it alive and deaf.
                 listening = trusted and not self.health.lacks and watch is not None and not watch.ended.is_set()
-                missed = await self._resync(parts, watched=listening)
-                if missed is None:
+                missed = await self._resync(parts, client, watched=listening)
+                if missed is None or (self.health.lacks and watch is None):
                     trusted = False
                     await tries.wait()
                     continue
@@ -148,11 +134,17 @@ class Operator:
             if watch is not None:
                 await asyncio.to_thread(watch.stop, STOP_WATCH_S)
 
-    async def _resync(self, parts: Parts, *, watched: bool) -> bool | None:
-        """Whether the watch had missed something; None if the API server or the store could not be asked."""
+    async def _resync(self, parts: Parts, client: KubeClient, *, watched: bool) -> bool | None:
+        """Whether the watch had missed something; None if nothing can be done but to try again soon."""
         try:
-            replaced = await parts.replaced()
-            findings = await parts.resync.run(watched=watched and not replaced)
+            lacks = await self._lacks(parts, client)
+            problems = [lack.text for lack in lacks]
+            left_out = self._left_out(lacks)
+            if left_out is None:
+                self.health.lacking(problems)
+                return None
+            replaced = await self._replaced(parts)
+            findings = await parts.resync.run(watched=watched and not replaced, leave_out=left_out)
         except KubeError as error:
             self.health.unreachable(str(error))
             return None
@@ -167,10 +159,42 @@ class Operator:
                 named,
                 extra={"action": "watch.miss"},
             )
-        self.health.resynced(missed=bool(findings.missed), watched=watched, problems=findings.problems)
+        self.health.resynced(missed=bool(findings.missed), watched=watched, problems=(*problems, *findings.problems))
         parts.wake_tokens()
         parts.status.review()
         return bool(findings.missed)
+
+    async def _lacks(self, parts: Parts, client: KubeClient) -> list[preflight.Lack]:
+        """What is missing. Once all was listed, a refusal to tell (an expired token) is left for the lists to meet."""
+        try:
+            lacks = await preflight.lacks(client, self._scope.namespaces)
+        except KubeError as error:
+            if error.unreachable or not self.health.synced:
+                raise
+            return []
+        parts.pod.lacking(lacks)
+        return lacks
+
+    def _left_out(self, lacks: Sequence[preflight.Lack]) -> frozenset[str] | None:
+        """Namespaces that are not to be listed yet; None if nothing is.
+
+        A namespace begins whole: a Schedule whose Endpoint cannot be listed would use its slots up in vain. Once all
+        was listed, the rest is known from the store, and what can be listed is followed.
+        """
+        if self.health.synced:
+            return frozenset()
+        if any(lack.namespaces is None for lack in lacks):
+            return None
+        return frozenset(name for lack in lacks for name in lack.namespaces or ())
+
+    async def _replaced(self, parts: Parts) -> bool:
+        """What is forbidden there keeps nobody from all the rest; that it is, preflight has said."""
+        try:
+            return await parts.replaced()
+        except KubeError as error:
+            if error.unreachable:
+                raise
+            return False
 
     async def _watch_anew(self, parts: Parts, old: Watch | None) -> Watch:
         if old is not None:

@@ -8,11 +8,13 @@ from typing import Any
 
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.notices import CatalogChanged, KeysRotated, Notice
+from angarium.domain.pod import Pod
 from angarium.domain.ports import Clock, Store
 from angarium.kube import notices as told_by
 from angarium.kube.client import KubeClient
 from angarium.kube.desired import DesiredStatuses
 from angarium.kube.events import Events
+from angarium.kube.pod import PodEvents
 from angarium.kube.reconciler import Reconciler
 from angarium.kube.references import KubeReferences
 from angarium.kube.resync import Resync
@@ -26,11 +28,12 @@ from angarium.service.statuses import Statuses
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What is watched (`namespaces` None: the whole cluster), how often it is listed, and our own address."""
+    """What is watched (`namespaces` None: the whole cluster), how often it is listed, our own address and pod."""
 
     namespaces: Sequence[str] | None
     resync: timedelta
     public_url: str
+    pod: Pod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,7 @@ class Parts:
     def __init__(self, client: KubeClient, scope: Scope, planes: Planes, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self.events = Events(client, planes.store, planes.clock, loop)
+        self.pod = PodEvents(scope.pod, self.events.tell, planes.clock)
         self.tenants = Tenants(client, planes.store, planes.clock, planes.references.forget_namespace)
         self.tokens = TokenSecrets(
             client, planes.store, planes.keys, scope.public_url, self._tokens_changed, self._tenant_replaced

@@ -5,7 +5,7 @@ finds different, and the watch does not bring within a grace, the watch has miss
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from angarium.domain.declarations import Kind, ObjectRef, Origin
@@ -44,13 +44,16 @@ class Resync:
         self._store = store
         self._namespaces = namespaces
 
-    async def run(self, *, watched: bool) -> Findings:
-        """Raises KubeError if the API server does not answer. `watched`: a watch should have brought it before."""
+    async def run(self, *, watched: bool, leave_out: Container[str] = ()) -> Findings:
+        """Raises KubeError if the API server does not answer. `watched`: a watch should have brought it before;
+        `leave_out`: these namespaces stay in the catalog as they are."""
         touched = self._reconciler.start_touched()
         missed: set[ObjectRef] = set()
         problems: list[str] = []
         for kind in ORDER:
             for namespace in self._namespaces if self._namespaces is not None else [None]:
+                if namespace in leave_out:
+                    continue
                 try:
                     missed |= await self._make_equal(kind, namespace, touched, _Grace(watched))
                 except KubeError as error:

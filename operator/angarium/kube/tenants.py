@@ -32,7 +32,9 @@ class Tenants:
         for namespace in sorted(unwatched):
             logger.warning(
                 "namespace %s is not watched, but the database has what was declared there: its Schedules and tokens "
-                "stay in force as they were; watch it again (--namespaces) to change or delete them",
+                "stay in force as they were; watch it again (--namespaces) to change or delete them, or end Angarium "
+                "and remove all of it (angarium purge --namespace %s)",
+                namespace,
                 namespace,
                 extra={"action": "tenant.unwatch", "namespace": namespace},
             )

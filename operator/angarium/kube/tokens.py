@@ -21,6 +21,7 @@ from angarium.domain.ports import CatalogStore, CredentialStore
 from angarium.domain.reasons import ReferenceReason
 from angarium.domain.views import TokenView
 from angarium.kube.client import JSON_PATCH, KubeClient, KubeError, Manifest, core_path
+from angarium.kube.handover import is_applied, release
 from angarium.kube.references import secret_values
 from angarium.resources.conditions import Problem
 from angarium.resources.manifest import API_VERSION, GROUP
@@ -33,7 +34,7 @@ LABEL = f"{GROUP}/token"
 MAX_LABEL = 63
 """Characters that a label's value may have; a Token's name may have 253."""
 RECHECK_S = 10.0
-_RIGHTS = "If a right is missing, compare the Role in deploy/namespaced.yaml; it is tried again every 10 s"
+_RIGHTS = "If a right is missing, the operator's log says how to grant it; it is tried again every 10 s"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class _Found:
     """A Token with the Secret that stands under its name, decoded; `ours` if this Token owns it.
 
     `leaving`: it belongs to a Token that is gone, so the garbage collector is about to take it.
+    `handed_over`: this Token owns it, but somebody has applied it since, so that it is ours no longer.
     """
 
     declared: Declared
@@ -49,6 +51,7 @@ class _Found:
     values: Mapping[str, bytes] = field(repr=False)
     ours: bool
     leaving: bool = False
+    handed_over: bool = False
 
     @property
     def complete(self) -> bool:
@@ -209,11 +212,14 @@ class TokenSecrets:
         leaving = not ours and any(
             owner.get("kind") == Kind.TOKEN and owner.get("uid") not in living for owner in owners
         )
-        return _Found(declared, token, manifest, secret_values(manifest.get("data") or {}), ours, leaving)
+        found = _Found(declared, token, manifest, secret_values(manifest.get("data") or {}), ours, leaving)
+        handed_over = ours and found.complete and is_applied(manifest, TOKEN)
+        return replace(found, ours=False, handed_over=True) if handed_over else found
 
     async def _keys_of(self, namespace: str, found: list[_Found], *, all_read: bool) -> SigningKeys:
         """The pair in force: the store's, else the oldest adopted Secret's, else one of ours, else a new one.
 
+        A Secret that is handed over brings its own, if none holds the pair in force: that was in it before, from us.
         It counts as adopted, and cannot be rotated, as long as a Secret that is not ours holds it.
         """
         ordered = sorted(found, key=lambda one: one.age_order)
@@ -223,6 +229,9 @@ class TokenSecrets:
             keys = await self._store.put_signing_keys(namespace, pairs[0], replace=False)
         elif keys is None:
             keys = await self._keys.signing_keys(namespace)
+        elif all_read and not any((pair.current, pair.next) == (keys.current, keys.next) for pair in pairs):
+            brought = next((one.keys for one in ordered if one.handed_over and one.keys), None)
+            keys = await self._store.put_signing_keys(namespace, brought, replace=True) if brought else keys
         adopted = replace(keys, adopted=True) in pairs
         if adopted == keys.adopted or not (adopted or all_read):
             return keys
@@ -234,6 +243,8 @@ class TokenSecrets:
             return TokenView(adopted=False), (Problem(ReferenceReason.SECRET_CONFLICT, _leaving(secret)),)
         if not one.ours and not one.complete:
             return TokenView(adopted=False), (Problem(ReferenceReason.SECRET_CONFLICT, _conflict(secret, one.token)),)
+        if one.handed_over and one.manifest is not None:
+            await self._release(one, one.manifest)
         text = one.text or token_text(os.urandom(SECRET_ENTROPY))
         try:
             await self._admit(one, Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
@@ -245,6 +256,18 @@ class TokenSecrets:
         if one.keys is not None and (one.keys.current, one.keys.next) != (keys.current, keys.next):
             return TokenView(adopted=True), (Problem(ReferenceReason.KEY_MISMATCH, _mismatch(secret, ref.namespace)),)
         return TokenView(adopted=True), ()
+
+    async def _release(self, one: _Found, manifest: Manifest) -> None:
+        """So that nothing takes it away with its Token: whoever applies it now decides."""
+        ref, secret = one.declared.ref, one.token.secret_name
+        path = core_path(ref.namespace, "secrets", secret)
+        await self._client.patch(path, release(manifest, one.declared.uid, LABEL), JSON_PATCH)
+        logger.info(
+            "Secret %r of Token %s was applied by somebody else: from now on it is read and never written",
+            secret,
+            ref.name,
+            extra={"action": "token.handover", "namespace": ref.namespace},
+        )
 
     async def _admit(self, one: _Found, credential: Credential) -> None:
         """Let the token in, unless its Token has been deleted meanwhile: what is revoked has to stay revoked."""

@@ -117,7 +117,8 @@ class Statuses:
             # Its text may differ with every try, and a status is to stand still while nothing happens.
             named = f"{'ConfigMap' if source.config_map else 'Secret'} {source.ref.name!r}"
             if error.forbidden:
-                missing = "the operator may not read it; bind its role (deploy/cluster.yaml has it)"
+                plural = "configmaps" if source.config_map else "secrets"
+                missing = f"the operator may not read it; its Role in this namespace has to grant get on {plural}"
                 return Problem(ReferenceReason.REFERENCE_FORBIDDEN, f"{named} cannot be read: {missing}")
             message = f"{named} cannot be read just now: {UNREADABLE}"
             return Problem(ReferenceReason.REFERENCE_UNAVAILABLE, message, retry=True)

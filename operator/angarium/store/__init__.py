@@ -1,6 +1,7 @@
 """Where everything accepted is kept: SQLite behind the Store port."""
 
 from angarium.store.backup import back_up
+from angarium.store.restore import restore
 from angarium.store.sqlite import SqliteStore, open_store
 
-__all__ = ["SqliteStore", "back_up", "open_store"]
+__all__ = ["SqliteStore", "back_up", "open_store", "restore"]

@@ -27,15 +27,15 @@ def back_up(database: Path, target: Path) -> int:
     if target.exists():
         raise StoreUnusable(f"{target} exists already; give a new name, or remove it")
     _check_log(database.resolve())
-    with _partial(target) as file:
+    with partial(target) as file:
         try:
             with closing(_opened(database)) as source:
                 _copy(source, file)
         except sqlite3.Error as error:
             raise StoreError(f"{database} could not be copied to {target}: {translated(error)}") from error
-        _sync(file)
+        sync(file)
         file.rename(target)
-    _sync(target.parent)
+    sync(target.parent)
     return target.stat().st_size
 
 
@@ -77,7 +77,7 @@ def _copy(source: sqlite3.Connection, file: Path) -> None:
 
 
 @contextmanager
-def _partial(target: Path) -> Iterator[Path]:
+def partial(target: Path) -> Iterator[Path]:
     """A new file beside it, mode 0600, that does not outlive a failure."""
     try:
         descriptor, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
@@ -95,7 +95,7 @@ def _partial(target: Path) -> Iterator[Path]:
                 left.unlink()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,10 +1,13 @@
 """Opens connections to the database file as the store needs them."""
 
+import errno
 import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from angarium.domain.errors import StoreUnusable
+from angarium.domain.errors import StoreFull, StoreUnusable, StoreUnwritable
 from angarium.store.faults import translated
 from angarium.store.functions import register
 from angarium.store.migration import migrate
@@ -19,11 +22,11 @@ WAL_LIMIT_BYTES = 32 * 2**20  # a longer log is cut down to this when it begins 
 def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
     """The one connection that writes, with the schema brought up to date.
 
-    `durable`: every commit reaches the disk before it returns (synchronous=FULL). Raises StoreUnusable.
+    `durable`: every commit reaches the disk before it returns (synchronous=FULL). Raises StoreUnusable, and
+    StoreUnwritable for what may change by itself.
     """
     _create(path)
-    try:
-        connection = _connect(path, _WRITER_CACHE_KIB)
+    with _opened(path, _WRITER_CACHE_KIB) as connection:
         if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
             # See docs/adr/0006. Of any other file it would write the first page, which a full disk has no room for.
             connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
@@ -33,29 +36,21 @@ def open_writer(path: Path, *, durable: bool) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_LIMIT_BYTES}")
         migrate(connection)
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from error
     return connection
 
 
 def open_checkpointer(path: Path) -> sqlite3.Connection:
     """A connection that only takes the write-ahead log back. Raises StoreUnusable."""
-    try:
-        connection = _connect(path, _READER_CACHE_KIB)
+    with _opened(path, _READER_CACHE_KIB) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("SELECT count(*) FROM sqlite_schema").fetchall()  # a checkpoint needs an open log
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from error
     return connection
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
     """A connection that can only read. Raises StoreUnusable."""
-    try:
-        connection = _connect(path, _READER_CACHE_KIB)
+    with _opened(path, _READER_CACHE_KIB) as connection:
         connection.execute("PRAGMA query_only = 1")
-    except sqlite3.Error as error:
-        raise _unusable(path, error) from error
     return connection
 
 
@@ -64,7 +59,23 @@ def _create(path: Path) -> None:
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
-        raise StoreUnusable(f"cannot open the database {path}: {error.strerror}; check its owner and mode") from error
+        hint = "free disk space" if error.errno == errno.ENOSPC else "check its owner and mode"
+        raise StoreUnwritable(f"cannot open the database {path}: {error.strerror}; {hint}") from error
+
+
+@contextmanager
+def _opened(path: Path, cache_kib: int) -> Iterator[sqlite3.Connection]:
+    """A connection that stays open, unless what is done with it inside fails: it may be tried again for hours."""
+    connection = None
+    try:
+        connection = _connect(path, cache_kib)
+        yield connection
+    except BaseException as error:
+        if connection is not None:
+            connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise _unusable(path, error) from error
+        raise
 
 
 def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
@@ -80,4 +91,9 @@ def _connect(path: Path, cache_kib: int) -> sqlite3.Connection:
 def _unusable(path: Path, error: sqlite3.Error) -> StoreUnusable:
     if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_NOTADB:
         return StoreUnusable(f"{path} is not a database of Angarium; name another file, or move this one away")
-    return StoreUnusable(f"cannot open the database {path}: {translated(error)}")
+    why = translated(error)
+    if isinstance(why, StoreFull):
+        return StoreUnwritable(f"cannot open the database {path}: {why}")
+    if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_CANTOPEN:  # it, or the log or the index beside it
+        return StoreUnwritable(f"cannot open the database {path}: {error}; free disk space, or check owner and mode")
+    return StoreUnusable(f"cannot open the database {path}: {why}")

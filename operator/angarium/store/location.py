@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from angarium.domain.errors import StoreUnusable
+from angarium.domain.errors import StoreUnusable, StoreUnwritable
 
 _MOUNTS = Path("/proc/self/mountinfo")
 # Types as the kernel writes them in mountinfo.
@@ -18,23 +18,25 @@ _SUFFIXES = ("", "-wal", "-shm", ".lock")
 
 
 def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
-    """Raises StoreUnusable if the folder is missing or lies on a network file system, or if anything is not writable.
+    """Raises StoreUnwritable if the folder is missing or anything is not writable: that may change by itself.
 
-    Also if the file has several names: SQLite's log belongs to one of them, and is not found by the others.
+    StoreUnusable if it lies on a network file system, or if the file has several names: SQLite's log belongs to one of
+    them, and is not found by the others.
     """
     folder = database.parent
     if database.is_dir():
         raise StoreUnusable(f"{database} is a folder; name the database file in it")
     if not folder.is_dir():
-        raise StoreUnusable(f"the folder {folder} of the database does not exist; create it")
+        raise StoreUnwritable(f"the folder {folder} of the database does not exist; mount or create it")
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
-        raise StoreUnusable(f"the folder {folder} of the database lies on a read-only file system; make it writable")
+        raise StoreUnwritable(f"the folder {folder} of the database lies on a read-only file system; make it writable")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise StoreUnusable(f"the folder {folder} of the database is not writable by this user; change its owner")
+        raise StoreUnwritable(f"the folder {folder} of the database is not writable by this user; change its owner")
     for file in (database.with_name(database.name + suffix) for suffix in _SUFFIXES):
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
-            raise StoreUnusable(f"{file} may not be read and written by this user; check its owner and mode")
+            raise StoreUnwritable(f"{file} may not be read and written by this user; check its owner and mode")
     if database.exists() and database.stat().st_nlink > 1:
+        _check_restore(database)
         raise StoreUnusable(
             f"the database {database} has another name too (a hard link), by which its write-ahead log is not found; "
             f"remove the other name (`find FOLDER -samefile {database}` tells it), and copy a database to keep two"
@@ -45,6 +47,17 @@ def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
             f"the database {database} lies on a network file system ({kind}), where its locks cannot be trusted; "
             "use a local or block volume"
         )
+
+
+def replaced_name(database: Path) -> Path:
+    """What a restore calls the database that was there before."""
+    return database.with_name(f"{database.name}.replaced")
+
+
+def _check_restore(database: Path) -> None:
+    replaced = replaced_name(database)
+    if replaced.exists() and replaced.samefile(database):
+        raise StoreUnusable(f"a restore into {database} was cut off; run the same `angarium restore` again")
 
 
 def sizes(database: Path) -> tuple[int, int, int]:

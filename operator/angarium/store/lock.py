@@ -5,27 +5,30 @@ import fcntl
 import os
 from pathlib import Path
 
-from angarium.domain.errors import StoreUnusable
+from angarium.domain.errors import StoreInUse, StoreUnwritable
 
 
 class FileLock:
     """An exclusive flock. The file stays behind: removing it would let two programs lock two different files."""
 
     def __init__(self, database: Path) -> None:
-        """Raises StoreUnusable at once if another program, or another store of this one, holds the lock."""
+        """Raises StoreInUse at once if another program, or another store of this one, holds the lock.
+
+        StoreUnwritable if there can be none.
+        """
         self._path = lock_of(database)
         try:
             self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise StoreUnusable(
-                f"cannot create {self._path}: {error.strerror}; the folder of the database must exist and be writable"
+            raise StoreUnwritable(
+                f"cannot create {self._path}: {error.strerror}; the folder must exist, be writable and have room"
             ) from error
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
-            raise StoreUnusable(
+            raise StoreInUse(
                 f"the database {database} is used by another Angarium (pid {holder}); "
                 "stop that one first, or give this one a database of its own"
             ) from error

@@ -6,6 +6,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ from angarium.domain.views import (
     EndpointView,
     FlowControlView,
     HistoryFilter,
+    Holdings,
     LogEntry,
     MessageView,
     Page,
@@ -64,6 +66,7 @@ from angarium.store.connection import open_checkpointer, open_reader, open_write
 from angarium.store.intake import Terms
 from angarium.store.location import check_location, sizes
 from angarium.store.lock import FileLock
+from angarium.store.migration import check_schema
 from angarium.store.portions import MOST_ROWS, Portion
 from angarium.store.readers import Readers
 from angarium.store.transaction import Session, Transaction
@@ -86,7 +89,7 @@ def open_store(
 ) -> "SqliteStore":
     """Open the database file, creating it if need be; None: a temporary one that goes when it is closed.
 
-    Raises StoreUnusable if the file cannot be used or another program uses it.
+    Raises StoreUnusable if the file cannot be used or another program uses it, StoreUnwritable if it may be later.
     """
     return SqliteStore(path, Terms(limits, new_id, dedup_window), clock, retention)
 
@@ -107,15 +110,19 @@ class SqliteStore:
         # SQLite follows links too: the lock and the log beside the file have to be the same for every name of it.
         database = (path or Path(self._temporary or "") / "angarium.db").resolve()
         check_location(database)
-        self._lock = FileLock(database)
-        try:
-            check_log(database)
+        with ExitStack() as undo:
+            self._lock = FileLock(database)
+            undo.callback(self._lock.release)
+            check_schema(database, check_log(database))
             connection = open_writer(database, durable=path is not None)
-            self._readers = Readers([open_reader(database) for _ in range(_READERS)])
+            undo.callback(connection.close)
+            readers = []
+            for _ in range(_READERS):
+                readers.append(open_reader(database))
+                undo.callback(readers[-1].close)
             checkpointer = open_checkpointer(database)
-        except AngariumError:
-            self._lock.release()
-            raise
+            undo.pop_all()
+        self._readers = Readers(readers)
         self._connection = connection
         self._writer = Writer(connection, clock)
         self._path = database
@@ -316,6 +323,9 @@ class SqliteStore:
 
     async def tenants(self) -> Mapping[str, str | None]:
         return await self._read(tenants.known)
+
+    async def holdings(self, namespace: str) -> Holdings:
+        return await self._read(partial(tenants.holdings, namespace=namespace))
 
     async def identify_tenant(self, namespace: str, uid: str) -> None:
         await self._write(partial(tenants.identify, namespace=namespace, uid=uid))

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from angarium.domain.declarations import Kind
+from angarium.domain.views import Holdings
 from angarium.store.portions import MOST_BYTES, fitting
 from angarium.store.statements import load
 from angarium.store.transaction import Session, Transaction, json_array
@@ -22,6 +24,12 @@ def identify(tx: Transaction, namespace: str, uid: str) -> None:
 def known(session: Session) -> dict[str, str | None]:
     """Every tenant that holds anything, with its namespace's uid as far as it was told."""
     return {row["namespace"]: row["uid"] for row in session.rows(SQL["tenants"])}
+
+
+def holdings(session: Session, namespace: str) -> Holdings:
+    """Reads past all messages of other tenants: for a person who waits."""
+    found = {row["what"]: row["number"] for row in session.rows(SQL["holdings"], namespace=namespace)}
+    return Holdings({kind: found.pop(kind) for kind in Kind if kind in found}, **found)
 
 
 def close(tx: Transaction, namespace: str) -> None:

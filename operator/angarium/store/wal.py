@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from angarium.domain.errors import StoreUnusable
+from angarium.store.head import HEAD_BYTES
 
 _HEADER, _FRAME_HEADER = 32, 24
 _MAGIC, _VERSION = 0x377F0682, 3007000
 _INDEX_HEADER = 48
 _WORD = 0xFFFFFFFF
+_FIRST = struct.pack(">I", 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +39,22 @@ class _Log:
     sums: tuple[int, int]
 
 
-def check_log(database: Path) -> None:
+def check_log(database: Path) -> bytes | None:
     """Raises StoreUnusable if commits that the log held cannot be read from it. Changes nothing.
 
+    Returns the beginning of the database's first page, if the log has a newer one than the database file.
     Reads the whole log (some 40 MiB/s), which is there after a kill only. Nobody may have the database open.
     """
     path, index_path = (database.with_name(database.name + suffix) for suffix in ("-wal", "-shm"))
     if not path.exists() and not index_path.exists():
-        return
+        return None
     index, log = _index(index_path), _log(path)
-    readable = _readable(path, log) if log else 0
+    readable, first_page = _readable(path, log) if log else (0, None)
+    if readable and not (database.exists() and database.stat().st_size):
+        raise StoreUnusable(
+            f"the database {database} is missing or empty, but its write-ahead log {path} holds messages: SQLite would "
+            "begin anew and remove the log; put the database back, or restore a backup and remove the log"
+        )
     if _is_lost(path, index, log, readable):
         committed = f"{readable} of {index.frames}" if index else "not all"
         raise StoreUnusable(
@@ -54,6 +62,7 @@ def check_log(database: Path) -> None:
             f"messages would be lost; restore the database from a backup, or remove {index_path} and {path} if it is "
             "to start without what is lost"
         )
+    return first_page
 
 
 def _is_lost(path: Path, index: _Index | None, log: _Log | None, readable: int) -> bool:
@@ -112,16 +121,22 @@ def _frames(path: Path, log: _Log, start: int = 0) -> Iterator[tuple[bytes, byte
             yield frame[:_FRAME_HEADER], frame[_FRAME_HEADER:]
 
 
-def _readable(path: Path, log: _Log) -> int:
-    """How many frames SQLite reads: up to the last commit before the first frame that does not fit."""
+def _readable(path: Path, log: _Log) -> tuple[int, bytes | None]:
+    """How many frames SQLite reads: up to the last commit before the first frame that does not fit.
+
+    And the beginning of the newest first page among them.
+    """
     readable, sums = 0, log.sums
+    first_page = written = None
     for number, (header, page) in enumerate(_frames(path, log), start=1):
         sums = _sums(header[:8] + page, log.order, sums)
         if header[8:16] != log.salt or struct.unpack(">2I", header[16:]) != sums:
             break
+        if header[:4] == _FIRST:
+            written = page[:HEAD_BYTES]
         if _commits(header):
-            readable = number
-    return readable
+            readable, first_page = number, written
+    return readable, first_page
 
 
 def _commits_after(path: Path, log: _Log, readable: int) -> int:

@@ -3,7 +3,7 @@
 from tests.mutants.rules.api import API, REDACTION, TENANTS
 from tests.mutants.rules.courier import COURIER
 from tests.mutants.rules.crashes import FILES
-from tests.mutants.rules.declarations import ADDRESSES, CONDITIONS, FENCES, PRECEDENCE, REFERENCES
+from tests.mutants.rules.declarations import ADDRESSES, CONDITIONS, FENCES, HANDOVER, PRECEDENCE, REFERENCES
 from tests.mutants.rules.delivery import ATTEMPTS, CALLBACKS, CANCEL, SIGNATURES
 from tests.mutants.rules.endpoints import ENDPOINTS
 from tests.mutants.rules.events import EVENTS
@@ -37,6 +37,7 @@ MUTANTS = (
     *RESTARTS,
     *RESYNC,
     *ENDPOINTS,
+    *HANDOVER,
     *CRON,
     *SLOTS,
     *RUNS,

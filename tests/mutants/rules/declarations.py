@@ -12,6 +12,8 @@ _WRITER = "unit/kube/test_status.py"
 _EVENTS = "unit/kube/test_events.py"
 _ADDRESSES = "unit/domain/test_addresses.py"
 _MESSAGES = "contract/store/test_messages.py"
+_TOKENS = "unit/kube/test_tokens.py"
+_HANDOVER = "unit/kube/test_handover.py"
 
 PRECEDENCE = (
     Mutant(
@@ -257,5 +259,43 @@ ADDRESSES = (
         'return int(part, 8 if part[0] == "0" else 10)',
         "return int(part, 10)",
         (_ADDRESSES,),
+    ),
+)
+
+HANDOVER = (
+    Mutant(
+        "a Secret that somebody applies over ours is not ours any more",
+        "kube/tokens.py",
+        "handed_over = ours and found.complete and is_applied(manifest, TOKEN)",
+        "handed_over = False",
+        (_TOKENS,),
+    ),
+    Mutant(
+        "keys that a Secret holds are not replaced",
+        "kube/tokens.py",
+        "elif all_read and not any((pair.current, pair.next) == (keys.current, keys.next) for pair in pairs):",
+        "elif all_read:",
+        (_TOKENS,),
+    ),
+    Mutant(
+        "keys are not replaced while a Secret cannot be read",
+        "kube/tokens.py",
+        "elif all_read and not any(",
+        "elif not any(",
+        (_TOKENS,),
+    ),
+    Mutant(
+        "what kubectl has applied without a change is applied",
+        "kube/handover.py",
+        '    if LAST_APPLIED in (metadata.get("annotations") or {}):\n        return True\n',
+        "",
+        (_HANDOVER,),
+    ),
+    Mutant(
+        "other owners of a Secret stay when we leave it",
+        "kube/handover.py",
+        ' if owner.get("uid") != uid]',
+        " if not owner]",
+        (_HANDOVER,),
     ),
 )

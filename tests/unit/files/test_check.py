@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from angarium.files import rules
 from angarium.files.check import Report, Rules, check
 
 HEAD = "apiVersion: angarium.dev/v1alpha1\n"
 QUEUE = f"{HEAD}kind: Queue\nmetadata:\n  name: line\nspec:\n  parallelism: 2\n"
 BAD = QUEUE.replace("2", "0")
+OTHER = BAD.replace("line", "other")
 OTHERS = """
 apiVersion: apps/v1
 kind: Deployment
@@ -28,6 +30,15 @@ replicas: 2   # values of a chart
 ---
 """
 NEVER_ACCEPTED = f"{HEAD}kind: Schedule\nmetadata: {{name: a}}\nspec:\n  destination: {{url: 'http://a'}}\n  CRON\n"
+
+SCHEDULE = f"""{HEAD}kind: Schedule
+metadata: {{name: NAME}}
+spec:
+  cron: 0 6 * * *
+  destination: {{url: 'http://a'}}
+  headers: [{{name: X-Team, value: TEAM}}]
+  body: {{json: {{name: NAME}}}}
+"""
 
 LF = "\n"
 
@@ -91,6 +102,20 @@ def test_everything_else_in_a_repository_is_passed_over(write: Write, tmp_path: 
         (QUEUE.replace(HEAD, ""), "1: apiVersion: is missing; write angarium.dev/v1alpha1"),
         (QUEUE.replace("kind: Queue\n", ""), "1: kind: is missing; write one of"),
         (QUEUE.replace("/v1alpha1", ""), "1: apiVersion: is angarium.dev; write"),
+        (
+            QUEUE.replace("angarium.dev", "angarium.io"),
+            "1: apiVersion: is angarium.io/v1alpha1; write angarium.dev/v1alpha1",
+        ),
+        (QUEUE.replace("angarium", "Angarium"), "1: apiVersion: is Angarium.dev/v1alpha1; write"),
+        (QUEUE.replace("angarium", "angariun"), "1: apiVersion: is angariun.dev/v1alpha1; write"),
+        (QUEUE.replace("angarium.dev/v1alpha1", "angarium/v1"), "1: apiVersion: is angarium/v1; write"),
+        (QUEUE.replace("angarium.dev/", ""), "1: apiVersion: is v1alpha1; write"),
+        (f"{QUEUE}---\n\ufeff{OTHER}", "13: spec.parallelism: is 0"),
+        (f"{QUEUE}--- # next\r\n\ufeff{OTHER}", "13: spec.parallelism: is 0"),
+        (f"{QUEUE}\ufeff---\n{BAD}", "7: begins with a byte order mark (U+FEFF)"),
+        (f"{QUEUE}...\n{BAD}", "8: kubectl reads nothing from here to the next ---"),
+        (f"{QUEUE}...\nkind: [", "8: kubectl reads nothing from here to the next ---"),
+        (f"{QUEUE}... # the end\n---\n{OTHER}", "14: spec.parallelism: is 0"),
         (QUEUE.replace("  name: line", "  generateName: line-"), "3: metadata.name: is missing"),
         (f"{QUEUE}status:\n  ready: true\n", "8: status.ready: is no field"),
         (f"{QUEUE}  parallelism: 3\n", "7: the key 'parallelism' stands there twice"),
@@ -103,6 +128,34 @@ def test_each_problem_has_its_line(write: Write, text: str, line: str) -> None:
     file = write("a.yaml", text)
     found = lines(file)
     assert found[0].startswith(f"{file}:{line}"), found
+
+
+@pytest.mark.parametrize("group", ["velero.io", "scheduling.volcano.sh", "angular.dev", "kafka.strimzi.io", "argo.dev"])
+def test_kinds_of_others_with_the_same_name_are_passed_over(write: Write, group: str) -> None:
+    assert lines(write("a.yaml", BAD.replace("angarium.dev", group))) == []
+
+
+def test_what_rules_say_of_the_same_values_is_kept(write: Write) -> None:
+    """Objects that differ only in what no rule asks for cost no evaluation; what differs in a header costs that one."""
+
+    def evaluated(names: range, team: str = "pay") -> int:
+        before = rules._kept_verdict.cache_info().misses
+        text = "---\n".join(SCHEDULE.replace("NAME", f"n{number}").replace("TEAM", team) for number in names)
+        assert lines(write("a.yaml", text)) == []
+        return rules._kept_verdict.cache_info().misses - before
+
+    rules._kept_verdict.cache_clear()
+    first = evaluated(range(1))
+    assert (first > 10, evaluated(range(1, 50))) == (True, 0)
+    assert 0 < evaluated(range(50, 60), "sales") < first / 2
+
+
+def test_what_is_large_is_judged_each_time(write: Write) -> None:
+    rules._kept_verdict.cache_clear()
+    long = f"{HEAD}kind: Endpoint\nmetadata: {{name: a}}\nspec: {{url: 'https://a/{'x' * 2000} '}}\n"
+    (line,) = lines(write("a.yaml", long))
+    assert "spec.url: must be ASCII without spaces" in line
+    assert rules._kept_verdict.cache_info().currsize < 5
 
 
 def test_a_template_says_what_to_check_instead(write: Write) -> None:

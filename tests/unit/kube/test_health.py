@@ -82,7 +82,8 @@ def test_what_lasts_is_logged_once(health: Health, caplog: pytest.LogCaptureFixt
     assert [" ".join(text.split()[:4]) for text in said] == [
         "the API server cannot",
         "the API server answers",
-        "declarations do not get",
+        "not all that is",
+        "what was missing is",
         "the API server cannot",
     ]
 

@@ -63,9 +63,12 @@ class FakeApi:
     async def patch(self, path: str, body: list[Manifest], kind: str) -> Manifest:
         self._check(path)
         held = self.secrets[path]
-        tested, added = body
+        tested, changed, *_ = body
         assert tested["value"] == held["metadata"]["resourceVersion"]
-        self.secrets[path] = {**held, "data": added["value"]}
+        if changed["path"] == "/data":
+            self.secrets[path] = {**held, "data": changed["value"]}
+        else:
+            self.secrets[path] = {**held, "metadata": {**held["metadata"], "ownerReferences": changed["value"]}}
         return self.secrets[path]
 
     def _check(self, path: str) -> None:
@@ -75,6 +78,17 @@ class FakeApi:
     def foreign(self, name: str, **values: bytes) -> None:
         data = {key: base64.b64encode(value).decode() for key, value in values.items()}
         self.secrets[path_of(name)] = {"metadata": {"name": name}, "data": data}
+
+    def applied(self, name: str, **values: bytes) -> None:
+        """Somebody applies these values over a Secret that is there."""
+        held = self.secrets[path_of(name)]
+        encoded = {key: base64.b64encode(value).decode() for key, value in values.items()}
+        managed = [{"manager": "kubectl", "fieldsV1": {"f:data": {f"f:{key}": {} for key in values}}}]
+        metadata = {**held["metadata"], "managedFields": managed}
+        self.secrets[path_of(name)] = {**held, "metadata": metadata, "data": {**held["data"], **encoded}}
+
+    def owners(self, name: str) -> object:
+        return self.secrets[path_of(name)]["metadata"].get("ownerReferences")
 
 
 def path_of(secret: str, namespace: str = "shop") -> str:
@@ -244,3 +258,65 @@ async def test_a_foreign_secret_with_other_keys_does_not_stop_a_rotation() -> No
     await scene.secrets.reconcile()
     assert scene.reasons() == {"ours": [], "sealed": ["KeyMismatch"]}
     assert scene.store.keys["shop"] == OURS
+
+
+GIVEN = {TOKEN: b"text", CURRENT: b"sig_given", NEXT: b"sig_given_next"}
+
+
+async def test_a_secret_that_somebody_applies_over_ours_is_theirs() -> None:
+    scene = Scene("app")
+    await scene.secrets.reconcile()
+    assert scene.api.owners("app")
+    scene.api.applied("app", **{TOKEN: b"text"})
+    await scene.secrets.reconcile()
+    assert scene.admits("text")
+    assert scene.api.owners("app") == []
+    outcome, problems = scene.secrets.outcome(next(iter(scene.store.tokens)))
+    assert (outcome and outcome.adopted, problems) == (True, ())
+    assert scene.store.keys["shop"].adopted
+
+
+async def test_another_key_that_somebody_applies_leaves_it_ours() -> None:
+    scene = Scene("app")
+    await scene.secrets.reconcile()
+    scene.api.applied("app", QSTASH_URL=b"http://elsewhere.test")
+    await scene.secrets.reconcile()
+    assert scene.api.owners("app")
+    assert base64.b64decode(scene.api.secrets[path_of("app")]["data"]["QSTASH_URL"]) == b"http://angarium.test"
+
+
+async def test_what_is_handed_over_brings_its_keys_if_no_other_secret_has_those_in_force() -> None:
+    scene = Scene("app")
+    await scene.secrets.reconcile()
+    scene.api.applied("app", **GIVEN)
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"] == SigningKeys("sig_given", "sig_given_next", adopted=True)
+    assert scene.reasons() == {"app": []}
+
+
+async def test_keys_that_another_secret_has_stay_in_force() -> None:
+    """Who reads the other one could not verify any more. What is handed over is told of, and not written."""
+    scene = Scene("app", "other")
+    await scene.secrets.reconcile()
+    scene.api.applied("app", **GIVEN)
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"] == OURS
+    assert scene.reasons() == {"app": ["KeyMismatch"], "other": []}
+    assert held_by(scene, "app") == ("sig_given", "sig_given_next")
+
+
+async def test_keys_stay_in_force_while_a_secret_cannot_be_read() -> None:
+    scene = Scene("app", "other")
+    await scene.secrets.reconcile()
+    scene.api.applied("app", **GIVEN)
+    scene.api.refusals[path_of("other")] = KubeError(403, "no")
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"] == OURS
+
+
+async def test_a_secret_that_was_never_ours_does_not_replace_the_keys_in_force() -> None:
+    scene = Scene("sealed")
+    scene.api.foreign("sealed", **GIVEN)
+    await scene.secrets.reconcile()
+    assert scene.store.keys["shop"] == OURS
+    assert scene.reasons() == {"sealed": ["KeyMismatch"]}

@@ -283,7 +283,7 @@ async def test_a_right_that_is_missing_is_told_to_whoever_can_grant_it(
     assert [problem.reason for problem in one.problems] == ["ReferenceForbidden"] and one.recheck
     resolved = next(c for c in _status(one, before["conditions"])["conditions"] if c["type"] == "ResolvedRefs")
     assert (resolved["status"], resolved["reason"]) == ("False", "ReferenceForbidden")
-    assert "'auth'" in resolved["message"] and "deploy/cluster.yaml" in resolved["message"]
+    assert "'auth'" in resolved["message"] and "get on secrets" in resolved["message"]
 
 
 async def test_a_hundred_objects_cost_as_many_reads_as_one(

@@ -92,7 +92,7 @@ async def test_the_mode_of_a_database_that_exists_is_left_alone(tmp_path: Path) 
 
 
 def test_a_missing_folder(tmp_path: Path) -> None:
-    assert "does not exist; create it" in refusal(tmp_path / "missing" / "a.db")
+    assert "does not exist; mount or create it" in refusal(tmp_path / "missing" / "a.db")
 
 
 def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:

@@ -87,3 +87,12 @@ SELECT namespace, uid FROM (
     SELECT namespace FROM usage UNION SELECT namespace FROM declared
     UNION SELECT namespace FROM credentials UNION SELECT namespace FROM signing_keys
 ) LEFT JOIN identities USING (namespace);
+
+-- name: holdings
+SELECT kind AS what, count(*) AS number FROM declared WHERE namespace = :namespace GROUP BY kind
+UNION ALL SELECT 'credentials', count(*) FROM credentials WHERE namespace = :namespace
+UNION ALL SELECT 'signing_keys', count(*) FROM signing_keys WHERE namespace = :namespace
+UNION ALL SELECT 'unfinished', count(*) FROM messages WHERE namespace = :namespace AND finished_ms IS NULL
+UNION ALL SELECT 'finished', count(*) FROM messages WHERE namespace = :namespace AND finished_ms IS NOT NULL
+UNION ALL SELECT 'dead_letters', count(*) FROM dead_letters WHERE namespace = :namespace
+UNION ALL SELECT 'log', count(*) FROM log WHERE namespace = :namespace;

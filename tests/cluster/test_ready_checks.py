@@ -1,13 +1,16 @@
-"""What tools that wait see in our objects: Flux, Helm and others judge by kstatus, people by `kubectl wait`."""
+"""What tools that wait see in our objects: kstatus, the health checks for Argo CD and Flux, and `kubectl wait`.
 
-import json
-import subprocess
+Objects as the API server serves them, of every kind and in every state; each is judged by all of them.
+"""
+
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
 from tests.support.cluster import Object, apply, create_namespace, patch, remove_namespace, wait_for
 from tests.support.controlplane import ControlPlane
+from tests.support.ready_checks import ARGO_CD, HEALTH, Judged, ReadyChecks, Verdict, health, restricted
 from tests.support.stage import Stage
 from tests.support.staging import staged
 
@@ -21,23 +24,28 @@ CHANGES: dict[str, Object] = {
 }
 EVERY_KIND = pytest.mark.parametrize("kind", OF_KIND)
 
+WAITING = Verdict("InProgress", "Progressing", "inProgress")
+READY = Verdict("Current", "Healthy", "current")
+NEVER = Verdict("InProgress", "Degraded", "failed")
+LEAVING = Verdict("Terminating", "Progressing", "inProgress")
+
 
 class Waiter:
-    """Asks kstatus and kubectl about the objects of a stage."""
+    """Asks all of them about the objects of a stage."""
 
-    def __init__(self, stage: Stage, program: Path) -> None:
+    def __init__(self, stage: Stage, checks: ReadyChecks) -> None:
         self.stage = stage
-        self._program = program
+        self.checks = checks
 
-    def judge(self, kind: str, name: str) -> tuple[str, str]:
-        """kstatus' (status, message) of an object as the API server has it now."""
-        ((found, message),) = self._judged([self.stage.get(kind, name)])
-        return found, message
+    def judge(self, kind: str, name: str) -> Judged:
+        """Of an object as the API server has it now."""
+        (found,) = self.checks.judge([self.stage.get(kind, name)])
+        return found
 
-    def judge_all(self) -> dict[str, str]:
-        """Its status of one object of each kind, by kind."""
+    def judge_all(self) -> dict[str, Verdict]:
+        """Of one object of each kind, by kind."""
         objects = [self.stage.get(kind, name) for kind, name in OF_KIND.items()]
-        return dict(zip(OF_KIND, [status for status, _ in self._judged(objects)], strict=True))
+        return dict(zip(OF_KIND, [found.verdict for found in self.checks.judge(objects)], strict=True))
 
     def ready(self, kind: str, name: str, timeout: str = "30s") -> bool:
         """`kubectl wait` until an object is Ready; false if it is not in time."""
@@ -46,27 +54,19 @@ class Waiter:
         assert done.returncode == 0 or "timed out waiting for the condition" in done.stderr, done
         return done.returncode == 0
 
-    def _judged(self, objects: list[Object]) -> list[tuple[str, str]]:
-        documents = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
-        done = subprocess.run([self._program], input=documents, capture_output=True, text=True, timeout=30, check=False)
-        assert done.returncode == 0, done.stderr
-        verdicts = [json.loads(line) for line in done.stdout.splitlines()]
-        assert [one["name"] for one in verdicts] == [one["metadata"]["name"] for one in objects]
-        return [(one["status"], one["message"]) for one in verdicts]
-
 
 @pytest.fixture(scope="module")
 def waiter(control_plane: ControlPlane, kstatus: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Waiter]:
     """One object of each kind, and an operator that is stopped and started as a test needs it."""
-    namespace = "test-kstatus"
+    namespace = "test-ready-checks"
     create_namespace(control_plane, namespace)
-    with staged(control_plane, namespace, tmp_path_factory.mktemp("kstatus")) as stage:
+    with staged(control_plane, namespace, tmp_path_factory.mktemp("ready-checks")) as stage:
         stage.endpoint("reports")
         stage.apply("Topic", "orders", {"endpoints": [{"name": "reports", "endpointRef": {"name": "reports"}}]})
         stage.apply("Schedule", "yearly", {"cron": "@yearly", "destination": {"topicRef": {"name": "orders"}}})
         stage.apply("Queue", "line", {})
         stage.apply("Token", "app", {})
-        yield Waiter(stage, kstatus)
+        yield Waiter(stage, ReadyChecks(kstatus))
     remove_namespace(control_plane, namespace)
 
 
@@ -86,15 +86,16 @@ def absent(waiter: Waiter) -> Stage:
 
 def test_objects_that_no_operator_has_seen_are_in_progress(waiter: Waiter) -> None:
     absent(waiter)
-    assert waiter.judge_all() == dict.fromkeys(OF_KIND, "InProgress")
-    assert waiter.judge("Schedule", "yearly") == ("InProgress", "Waiting for the operator")
+    assert waiter.judge_all() == dict.fromkeys(OF_KIND, WAITING)
+    told = "Waiting for the operator"
+    assert waiter.judge("Schedule", "yearly") == Judged(WAITING, told, told)
     assert not waiter.ready("Schedule", "yearly", timeout="1s")
 
 
 def test_objects_that_are_ready_are_current(waiter: Waiter) -> None:
     present(waiter)
     assert all(waiter.ready(kind, name) for kind, name in OF_KIND.items())
-    assert waiter.judge_all() == dict.fromkeys(OF_KIND, "Current")
+    assert waiter.judge_all() == dict.fromkeys(OF_KIND, READY)
 
 
 def test_a_change_that_was_not_observed_is_in_progress(waiter: Waiter) -> None:
@@ -104,13 +105,14 @@ def test_a_change_that_was_not_observed_is_in_progress(waiter: Waiter) -> None:
     absent(waiter)
     for kind, name in OF_KIND.items():
         stage.change(kind, name, **CHANGES[kind])
-    assert waiter.judge_all() == dict.fromkeys(OF_KIND, "InProgress")
+    assert waiter.judge_all() == dict.fromkeys(OF_KIND, WAITING)
     told = "Schedule generation is 2, but latest observed generation is 1"
-    assert waiter.judge("Schedule", "yearly") == ("InProgress", told)
+    argo_cd_told = "Waiting for the operator: it has not yet seen generation 2"
+    assert waiter.judge("Schedule", "yearly") == Judged(WAITING, told, argo_cd_told)
     assert not waiter.ready("Schedule", "yearly", timeout="1s")
     present(waiter)
     assert all(waiter.ready(kind, name) for kind, name in OF_KIND.items())
-    assert waiter.judge_all() == dict.fromkeys(OF_KIND, "Current")
+    assert waiter.judge_all() == dict.fromkeys(OF_KIND, READY)
 
 
 @pytest.mark.parametrize(
@@ -127,8 +129,9 @@ def test_what_has_nothing_to_do_is_current(waiter: Waiter, kind: str, spec: Obje
     stage = present(waiter)
     name = f"idle-{kind.lower()}-{reason.lower()}"
     stage.apply(kind, name, spec)
-    assert words in stage.condition(kind, name, "Ready=True", reason)
-    assert waiter.judge(kind, name) == ("Current", "Resource is Ready")
+    message = stage.condition(kind, name, "Ready=True", reason)
+    assert words in message
+    assert waiter.judge(kind, name) == Judged(READY, "Resource is Ready", f"{reason}: {message}")
     assert waiter.ready(kind, name)
 
 
@@ -147,16 +150,16 @@ def test_a_reference_that_does_not_resolve_is_in_progress(waiter: Waiter, kind: 
     stage.secret("theirs", password="x")
     stage.apply(kind, "unresolved", spec)
     message = stage.condition(kind, "unresolved", "Ready=False", reason)
-    assert waiter.judge(kind, "unresolved") == ("InProgress", message)
+    assert waiter.judge(kind, "unresolved") == Judged(WAITING, message, f"{reason}: {message}")
 
 
-def test_what_is_never_accepted_is_in_progress_with_the_reason(waiter: Waiter) -> None:
+def test_what_is_never_accepted_fails_where_that_can_be_said(waiter: Waiter) -> None:
     """There is no condition Stalled: docs/resources.md says so, and what to wait for instead."""
     stage = present(waiter)
     stage.apply("Schedule", "never", {"cron": "0 0 31 2 *", "destination": {"url": "http://a.test/"}})
     message = stage.condition("Schedule", "never", "Ready=False")
     assert stage.condition("Schedule", "never", "Accepted=False") == message
-    assert waiter.judge("Schedule", "never") == ("InProgress", message)
+    assert waiter.judge("Schedule", "never") == Judged(NEVER, message, f"InvalidCron: {message}")
     rejected = ("wait", "ags/never", "--for=condition=Accepted=False", "--timeout=10s", "-n", stage.namespace)
     assert "condition met" in stage.control_plane.kubectl(*rejected).stdout
 
@@ -168,7 +171,7 @@ def test_what_is_being_deleted_is_terminating(waiter: Waiter, kind: str) -> None
     apply(stage.control_plane, held(stage, kind), stage.namespace)
     stage.ready((kind, "held"))
     stage.delete(kind, "held")
-    assert waiter.judge(kind, "held")[0] == "Terminating"
+    assert waiter.judge(kind, "held").verdict == LEAVING
     patch(stage.control_plane, kind, "held", stage.namespace, {"metadata": {"finalizers": None}})
     gone = ("wait", f"{kind.lower()}.angarium.dev/held", "--for=delete", "--timeout=10s", "-n", stage.namespace)
     stage.control_plane.kubectl(*gone)
@@ -188,4 +191,54 @@ def test_a_run_can_be_waited_for(waiter: Waiter) -> None:
     stage.run_now("once", "1")
     delivered = ("wait", "ags/once", "--for=jsonpath={.status.lastResult}=Delivered", "--timeout=30s")
     assert "condition met" in stage.control_plane.kubectl(*delivered, "-n", stage.namespace).stdout
-    wait_for(lambda: waiter.judge("Schedule", "once"), lambda seen: seen[0] == "Current", within=10)
+    wait_for(lambda: waiter.judge("Schedule", "once"), lambda seen: seen.verdict == READY, within=10)
+
+
+def test_argo_cd_sees_an_object_without_a_status(waiter: Waiter) -> None:
+    """As of a CRD that gives none by default."""
+    for kind, name in OF_KIND.items():
+        obj = waiter.stage.get(kind, name)
+        for bare in (
+            without(obj, "status"),
+            {**obj, "status": {}},
+            {**obj, "status": without(obj["status"], "conditions")},
+        ):
+            assert health(waiter.checks.scripts[kind], bare) == ("Progressing", "Waiting for the operator")
+
+
+def without(obj: Object, field: str) -> Object:
+    return {name: deepcopy(value) for name, value in obj.items() if name != field}
+
+
+def test_what_is_unknown_just_now_is_in_progress(waiter: Waiter) -> None:
+    """The reference cannot be read: an object as it is served then, by its conditions."""
+    stage = present(waiter)
+    stage.ready(("Schedule", "yearly"))
+    obj = stage.get("Schedule", "yearly")
+    for one in obj["status"]["conditions"]:
+        if one["type"] != "Accepted":
+            one |= {"status": "Unknown", "reason": "ReferenceUnavailable", "message": "the API server is away"}
+    (judged,) = waiter.checks.judge([obj])
+    assert judged == Judged(WAITING, "the API server is away", "ReferenceUnavailable: the API server is away")
+
+
+def test_scripts_have_no_more_than_argo_cd_gives_them() -> None:
+    lua = restricted()
+    for missing in ("string", "math", "io", "debug", "coroutine", "python", "os.execute", "os.getenv"):
+        assert lua.eval(missing) is None, missing
+    with pytest.raises(Exception, match="attempt to index"):
+        lua.execute("return ('text'):upper()")
+
+
+def test_the_keys_are_added_to_a_config_map_that_is_there(waiter: Waiter, tmp_path: Path) -> None:
+    """By the command in its head; what Argo CD and others have put there stays, and every kind is judged."""
+    stage = waiter.stage
+    stage.write("ConfigMap", "argocd-cm", {"url": "https://argocd.example.com"})
+    file = tmp_path / "argocd-cm.yaml"
+    file.write_text(ARGO_CD.read_text().replace("namespace: argocd", f"namespace: {stage.namespace}"))
+    given = ("apply", "--server-side", "--field-manager=angarium", "-f", str(file))
+    stage.control_plane.kubectl(*given)
+    data = stage.get("ConfigMap", "argocd-cm")["data"]
+    assert data.keys() == {"url", *(HEALTH + kind for kind in OF_KIND)}
+    assert {data[HEALTH + kind] for kind in OF_KIND} == set(waiter.checks.scripts.values())
+    assert waiter.checks.expressions.keys() == set(OF_KIND)
