@@ -3,6 +3,7 @@
 One release of its own goes from failure to failure, and out of each of them again by what the words suggest.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def volume(broken: Release) -> Path:
     """The volume that it gets after a while, by which it becomes Ready."""
     describe(broken, "FailedScheduling", "didn't find available persistent volumes to bind")
     volume = broken.node.add_volume(NAMESPACE)
+    broken.node.mount_disk(volume, "64m")
     broken.await_ready()
     return volume
 
@@ -40,15 +42,32 @@ def test_a_claim_without_a_volume(broken: Release, volume: Path) -> None:
 
 
 def test_a_volume_that_is_read_only(node: KubeNode, broken: Release, volume: Path) -> None:
-    before = {file.name: file.read_bytes() for file in volume.iterdir() if file.is_file()}
-    assert "angarium.db" in before
-    node.make_read_only(volume)
+    """The pod is not Ready, and says why; it neither ends nor changes anything. What was mounted read-only stays so,
+    whatever the file system becomes: when that is writable again, the pod has to be replaced."""
+    scale(broken, 0)
+    node.remount(volume, "ro")
+    scale(broken, 1)
+    wait_for(lambda: READ_ONLY in broken.kubectl("logs", POD, check=False), within=60, describe="the log says so")
+    describe(broken, "Readiness probe failed: HTTP probe failed with statuscode: 503")
+    assert READ_ONLY in broken.health("/readyz")
+    assert broken.pod()["status"]["containerStatuses"][0]["restartCount"] == 0
+    node.remount(volume, "rw")
+    before = broken.pod()["metadata"]["uid"]
     broken.kubectl("delete", "pod", POD)
-    describe(broken, "CrashLoopBackOff", f"angarium: {READ_ONLY}", "Exit Code: 2")
-    assert broken.kubectl("logs", POD).splitlines() == [f"angarium: {READ_ONLY}"]
-    node.make_writable(volume)
+    broken.await_ready(other_than=before)
+
+
+def test_a_right_that_is_missing(broken: Release) -> None:
+    """An Event about the pod names it, and what grants it; once it is granted, the pod goes on by itself."""
+    less = [{"op": "replace", "path": "/rules/0/resources", "value": ["endpoints", "topics", "schedules", "tokens"]}]
+    broken.kubectl("patch", "role", "angarium", "--type=json", "--patch", json.dumps(less))
+    before = broken.pod()["metadata"]["uid"]
     broken.kubectl("delete", "pod", POD)
-    broken.await_ready()
+    rule = "{apiGroups: [angarium.dev], resources: [queues], verbs: [list, watch]}"
+    describe(broken, "may not list, watch queues.angarium.dev in namespace broken", "helm upgrade", rule)
+    assert broken.pod()["metadata"]["uid"] != before
+    broken.upgrade()
+    broken.await_ready(other_than=before)
 
 
 def test_too_little_memory(broken: Release) -> None:
@@ -72,3 +91,9 @@ def describe(release: Release, *words: str) -> None:
         return " ".join(release.kubectl("describe", "pod", POD, check=False).split())
 
     wait_for(said, lambda text: all(word in text for word in words), within=60, describe=f"{words} in describe")
+
+
+def scale(release: Release, replicas: int) -> None:
+    release.kubectl("scale", "statefulset", "angarium", f"--replicas={replicas}")
+    if not replicas:
+        release.kubectl("wait", "--for=delete", f"pod/{POD}", "--timeout=90s")

@@ -146,13 +146,13 @@ class KubeNode(ControlPlane):
         self.kubectl("apply", "-f", "-", input=Template(VOLUME).substitute(values))
         return path
 
-    def make_read_only(self, folder: Path) -> None:
-        """For pods that start from now on."""
-        self._enclosure.run("mount", "--bind", folder, folder)
-        self._enclosure.run("mount", "-o", "remount,bind,ro", folder)
+    def mount_disk(self, folder: Path, size: str) -> None:
+        """From now on the folder of a volume, which has to be empty, is a small file system of its own."""
+        self._enclosure.run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
 
-    def make_writable(self, folder: Path) -> None:
-        self._enclosure.run("umount", folder)
+    def remount(self, folder: Path, option: str) -> None:
+        """`ro` or `rw`. Nobody may have a file there open for writing."""
+        self._enclosure.run("mount", "-o", f"remount,{option}", folder)
 
     def kill_container(self, namespace: str, pod: str, container: str) -> int:
         """SIGKILL for the container's first process, as the kernel would; returns what its number was inside the node.

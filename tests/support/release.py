@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 from tests.support import cluster
 from tests.support.cluster import ROOT, Object, get, wait_for
 from tests.support.kubenode import KubeNode
@@ -12,7 +13,7 @@ from tests.support.kubenode import KubeNode
 CHART = ROOT / "charts" / "angarium"
 NAME = "angarium"
 POD = f"{NAME}-0"
-PORT = 8080
+PORT, HEALTH_PORT = 8080, 9090
 READY_S = 90.0
 WAIT = ("--wait", "--timeout=2m")
 
@@ -70,6 +71,11 @@ class Release:
         """Where the Service is reached from outside of the node, as host:port."""
         service = get(self.node, "Service", NAME, self.namespace)
         return self.node.lead(service["spec"]["clusterIP"], PORT)
+
+    def health(self, path: str) -> str:
+        """What the pod's health port answers, whatever the status."""
+        with httpx.Client(trust_env=False, timeout=10) as client:
+            return client.get(f"http://{self.node.lead(self.pod()['status']['podIP'], HEALTH_PORT)}{path}").text
 
     def memory_mib(self) -> float:
         """The working set of the pod, as `kubectl top pod` would show it."""
