@@ -54,13 +54,21 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeNode]:
     if obstacle:
         pytest.skip(f"THE NODE TIER DID NOT RUN: {obstacle}")
     node = KubeNode(tmp_path_factory.mktemp("node"), parts.required())
-    _RUNNING.append(node)
+    try:
+        started(node)
+        _RUNNING.append(node)
+        yield node
+        _RUNNING.remove(node)
+    finally:
+        node.stop()
+
+
+def started(node: KubeNode) -> None:
     try:
         node.start()
-        yield node
-    finally:
-        _RUNNING.remove(node)
-        node.stop()
+    except Exception as error:
+        error.add_note("\n".join(f"--- {title}\n{text}" for title, text in node.account()))
+        raise
 
 
 @pytest.fixture(scope="session")
