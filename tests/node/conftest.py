@@ -33,10 +33,14 @@ _RUNNING: list[KubeNode] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the machine cannot carry a node, the end of the run says once for each file that it was left out, and why."""
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+    ours = [item for item in items if here in item.path.parents]
+    obstacle = machine.this_machine().obstacle() if ours else None
+    for item in ours:
+        item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+        if obstacle:
+            item.add_marker(pytest.mark.skip(reason=f"THE NODE TIER DID NOT RUN: {obstacle}"))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -49,10 +53,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeNode]:
-    """A node that is Ready. Where the machine cannot carry one, the tests that want it say so and are left out."""
-    obstacle = machine.this_machine().obstacle()
-    if obstacle:
-        pytest.skip(f"THE NODE TIER DID NOT RUN: {obstacle}")
+    """A node that is Ready."""
     node = KubeNode(tmp_path_factory.mktemp("node"), parts.required())
     try:
         started(node)
