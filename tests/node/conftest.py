@@ -33,7 +33,7 @@ _RUNNING: list[KubeNode] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where the machine cannot carry a node, the end of the run says once for each file that it was left out, and why."""
+    """Where the machine cannot carry a node, the last lines of the run say which files were left out, and why."""
     here = Path(__file__).parent
     ours = [item for item in items if here in item.path.parents]
     obstacle = machine.this_machine().obstacle() if ours else None
