@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import images
+from tests.support.account import account
 from tests.support.cluster import call, path_of
 from tests.support.kubenode import OUTSIDE, KubeNode
 from tests.support.receiver import Receiver
@@ -47,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.failed and _RUNNING and item.path.parent == Path(__file__).parent:
-        report.sections += [(f"the node: {title}", text) for title, text in _RUNNING[0].account() if text.strip()]
+        report.sections += [(f"the node: {title}", text) for title, text in account(_RUNNING[0]) if text.strip()]
     return report
 
 
@@ -68,7 +69,7 @@ def started(node: KubeNode) -> None:
     try:
         node.start()
     except Exception as error:
-        error.add_note("\n".join(f"--- {title}\n{text}" for title, text in node.account()))
+        error.add_note("\n".join(f"--- {title}\n{text}" for title, text in account(node)))
         raise
 
 

@@ -33,15 +33,6 @@ USERS = {
     "kube-controller-manager": ("system:kube-controller-manager", ""),
     "coredns": ("coredns", "system:masters"),
 }
-STORAGE_CLASS = """
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata:
-  name: local
-  annotations: {storageclass.kubernetes.io/is-default-class: "true"}
-provisioner: kubernetes.io/no-provisioner
-volumeBindingMode: WaitForFirstConsumer
-"""
 VOLUME = """
 apiVersion: v1
 kind: PersistentVolume
@@ -102,7 +93,7 @@ class KubeNode(ControlPlane):
         self._import_pause()
         self._run("kubelet", build.NODE, self._kubelet_flags())
         cluster.wait_for(self.ready, within=READY_S, describe="the node is Ready")
-        self.kubectl("apply", "-f", "-", input=STORAGE_CLASS)
+        self.kubectl("apply", "-f", str(self.folder / "storage-class.yaml"))
         self.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "default", "--timeout=60s")
 
     def stop(self) -> None:
@@ -199,26 +190,10 @@ class KubeNode(ControlPlane):
         """Of all that runs on the node, file caches included."""
         return self._enclosure.memory_mib()
 
-    def account(self) -> Iterator[tuple[str, str]]:
-        """What a person would look at first after a failure: title and text."""
-        yield "pods", self._told("get", "pods", "--all-namespaces", "--output=wide")
-        yield "events", self._told("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp")
-        for namespace, pod in self._pods():
-            yield f"{namespace}/{pod}", self._told("describe", "pod", pod, "--namespace", namespace)
-            logs = ("logs", pod, "--namespace", namespace, "--all-containers", "--tail=40", "--prefix")
-            yield f"log of {namespace}/{pod}", self._told(*logs)
-            yield f"log of {namespace}/{pod} before", self._told(*logs, "--previous")
+    def last_words(self) -> Iterator[tuple[str, str]]:
+        """What the programs of the node wrote at the end, by their names."""
         for program in self._others:
             yield program.name, program.last_words(30 if program.name == "kubelet" else 8)
-
-    def _pods(self) -> Iterator[tuple[str, str]]:
-        for line in self._told("get", "pods", "--all-namespaces", "--no-headers").splitlines():
-            if len(line.split()) > 3:
-                yield line.split()[0], line.split()[1]
-
-    def _told(self, *args: str) -> str:
-        done = self.kubectl("--request-timeout=10s", *args, check=False)
-        return done.stdout + done.stderr
 
     def _write_configuration(self) -> None:
         for name, token in self._tokens.items():
