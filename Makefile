@@ -7,7 +7,7 @@ QUICK  := tests/unit tests/contract
 REAL   := tests/chart tests/cluster tests/e2e
 
 .PHONY: help image run check lint test test-node test-thorough mutants docs manifests controlplane node node-parts bench \
-	bench-operator lock clean
+	bench-operator bench-node lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -45,7 +45,7 @@ node-parts: $(VENV)/.test  ## Bring what a Kubernetes node is made of (minutes, 
 test-node: node-parts  ## Real pods on a real Kubernetes node of the tests' own (needs root and Debian 12)
 	@$(BIN)/pytest -q -m "not thorough" tests/node
 
-node: node-parts  ## A Kubernetes node to look around on, and a shell that knows it; it ends with the shell
+node: node-parts  ## A Kubernetes node with the image, and a shell that knows it; it ends with the shell
 	@$(BIN)/python -m tests.node
 
 test: check controlplane test-node  ## Everything: what has to pass before a change lands
@@ -71,6 +71,9 @@ bench: $(VENV)/.test  ## Measure speed and memory, docs/benchmarks.md (SCENARIO=
 
 bench-operator: controlplane  ## Measure the operator with 5,000 Schedules, docs/benchmarks.md (SCENARIO=start ROUNDS=1 SCHEDULES=5000 RATE=2000 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench.operator $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(RATE),--rate $(RATE)) $(if $(MARKDOWN),--markdown)
+
+bench-node: node-parts  ## Measure the start of the image in a real pod, docs/benchmarks.md
+	@$(BIN)/python -m tests.node.figures
 
 lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any index URL
 	@$(BIN)/python requirements/lock.py

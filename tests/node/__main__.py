@@ -1,6 +1,5 @@
 """`make node`: a node for a person who wants to look around. It lives as long as the shell that it opens."""
 
-import argparse
 import os
 import subprocess
 import sys
@@ -8,15 +7,15 @@ import tempfile
 from pathlib import Path
 
 from tests.support.kubenode import KubeNode
+from tools.controlplane.build import say
+from tools.image import oci
+from tools.image.build import build
 from tools.node import machine, parts
 
 VOLUMES = 3
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m tests.node", description=__doc__)
-    parser.add_argument("image", nargs="*", type=Path, help="image archives (OCI) to import")
-    arguments = parser.parse_args()
     obstacle = machine.this_machine().obstacle()
     if obstacle:
         sys.exit(f"no node here: {obstacle}")
@@ -24,12 +23,14 @@ def main() -> None:
         node = KubeNode(Path(folder), parts.bring())
         try:
             node.start()
-            for image in arguments.image:
-                node.import_image(image.absolute())
-            print(f"The node is Ready. kubectl and helm of this shell know it; logs are in {folder}.", file=sys.stderr)
+            image = Path(folder, "image.tar")
+            oci.write(build().image, image)
+            name = node.import_image(image)
             for number in range(1, VOLUMES + 1):
                 node.add_volume(f"volume-{number}")
-            print(f"There are {VOLUMES} volumes to claim. The node ends with this shell.", file=sys.stderr)
+            say(f"The node is Ready. kubectl and helm of this shell know it; its logs are in {folder}.")
+            say(f"It has the image {name} and {VOLUMES} volumes to claim. It ends with this shell. To begin with:")
+            say("  helm install angarium charts/angarium --namespace angarium --create-namespace --wait")
             subprocess.run([os.environ.get("SHELL", "/bin/sh")], env=node.shell_environment(), check=False)
         finally:
             node.stop()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.support import images
+from tests.support.account import account
 from tests.support.cluster import call, path_of
 from tests.support.kubenode import OUTSIDE, KubeNode
 from tests.support.receiver import Receiver
@@ -33,34 +34,43 @@ _RUNNING: list[KubeNode] = []
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where the machine cannot carry a node, the last lines of the run say which files were left out, and why."""
     here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+    ours = [item for item in items if here in item.path.parents]
+    obstacle = machine.this_machine().obstacle() if ours else None
+    for item in ours:
+        item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+        if obstacle:
+            item.add_marker(pytest.mark.skip(reason=f"THE NODE TIER DID NOT RUN: {obstacle}"))
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = yield
     if report.failed and _RUNNING and item.path.parent == Path(__file__).parent:
-        report.sections += [(f"the node: {title}", text) for title, text in _RUNNING[0].account() if text.strip()]
+        report.sections += [(f"the node: {title}", text) for title, text in account(_RUNNING[0]) if text.strip()]
     return report
 
 
 @pytest.fixture(scope="session")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KubeNode]:
-    """A node that is Ready. Where the machine cannot carry one, the tests that want it say so and are left out."""
-    obstacle = machine.this_machine().obstacle()
-    if obstacle:
-        pytest.skip(f"THE NODE TIER DID NOT RUN: {obstacle}")
+    """A node that is Ready."""
     node = KubeNode(tmp_path_factory.mktemp("node"), parts.required())
-    _RUNNING.append(node)
+    try:
+        started(node)
+        _RUNNING.append(node)
+        yield node
+        _RUNNING.remove(node)
+    finally:
+        node.stop()
+
+
+def started(node: KubeNode) -> None:
     try:
         node.start()
-        yield node
-    finally:
-        _RUNNING.remove(node)
-        node.stop()
+    except Exception as error:
+        error.add_note("\n".join(f"--- {title}\n{text}" for title, text in account(node)))
+        raise
 
 
 @pytest.fixture(scope="session")

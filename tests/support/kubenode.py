@@ -18,7 +18,7 @@ from tests.support.enclosure import Enclosure
 from tests.support.networks import Relay
 from tests.support.programs import Program
 from tools.controlplane import build
-from tools.image import oci
+from tools.image import derived, oci
 from tools.node.parts import CONFIGURATION, Parts
 
 NAME = "node-1"
@@ -33,15 +33,6 @@ USERS = {
     "kube-controller-manager": ("system:kube-controller-manager", ""),
     "coredns": ("coredns", "system:masters"),
 }
-STORAGE_CLASS = """
-apiVersion: storage.k8s.io/v1
-kind: StorageClass
-metadata:
-  name: local
-  annotations: {storageclass.kubernetes.io/is-default-class: "true"}
-provisioner: kubernetes.io/no-provisioner
-volumeBindingMode: WaitForFirstConsumer
-"""
 VOLUME = """
 apiVersion: v1
 kind: PersistentVolume
@@ -102,7 +93,7 @@ class KubeNode(ControlPlane):
         self._import_pause()
         self._run("kubelet", build.NODE, self._kubelet_flags())
         cluster.wait_for(self.ready, within=READY_S, describe="the node is Ready")
-        self.kubectl("apply", "-f", "-", input=STORAGE_CLASS)
+        self.kubectl("apply", "-f", str(self.folder / "storage-class.yaml"))
         self.kubectl("wait", "--for=create", "serviceaccount/default", "-n", "default", "--timeout=60s")
 
     def stop(self) -> None:
@@ -145,6 +136,14 @@ class KubeNode(ControlPlane):
         values = {"name": name, "size": size, "path": path, "node": NAME}
         self.kubectl("apply", "-f", "-", input=Template(VOLUME).substitute(values))
         return path
+
+    def mount_disk(self, folder: Path, size: str) -> None:
+        """From now on the folder of a volume, which has to be empty, is a small file system of its own."""
+        self._enclosure.run("mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder)
+
+    def remount(self, folder: Path, option: str) -> None:
+        """`ro` or `rw`. Nobody may have a file there open for writing."""
+        self._enclosure.run("mount", "-o", f"remount,{option}", folder)
 
     def kill_container(self, namespace: str, pod: str, container: str) -> int:
         """SIGKILL for the container's first process, as the kernel would; returns what its number was inside the node.
@@ -191,26 +190,10 @@ class KubeNode(ControlPlane):
         """Of all that runs on the node, file caches included."""
         return self._enclosure.memory_mib()
 
-    def account(self) -> Iterator[tuple[str, str]]:
-        """What a person would look at first after a failure: title and text."""
-        yield "pods", self._told("get", "pods", "--all-namespaces", "--output=wide")
-        yield "events", self._told("get", "events", "--all-namespaces", "--sort-by=.lastTimestamp")
-        for namespace, pod in self._pods():
-            yield f"{namespace}/{pod}", self._told("describe", "pod", pod, "--namespace", namespace)
-            logs = ("logs", pod, "--namespace", namespace, "--all-containers", "--tail=40", "--prefix")
-            yield f"log of {namespace}/{pod}", self._told(*logs)
-            yield f"log of {namespace}/{pod} before", self._told(*logs, "--previous")
+    def last_words(self) -> Iterator[tuple[str, str]]:
+        """What the programs of the node wrote at the end, by their names."""
         for program in self._others:
             yield program.name, program.last_words(30 if program.name == "kubelet" else 8)
-
-    def _pods(self) -> Iterator[tuple[str, str]]:
-        for line in self._told("get", "pods", "--all-namespaces", "--no-headers").splitlines():
-            if len(line.split()) > 3:
-                yield line.split()[0], line.split()[1]
-
-    def _told(self, *args: str) -> str:
-        done = self.kubectl("--request-timeout=10s", *args, check=False)
-        return done.stdout + done.stderr
 
     def _write_configuration(self) -> None:
         for name, token in self._tokens.items():
@@ -233,10 +216,10 @@ class KubeNode(ControlPlane):
             target.write_text(Template(file.read_text()).substitute(values, kubeconfig=kubeconfig))
 
     def _import_pause(self) -> None:
-        program = oci.Entry("pause", 0o755, self.parts.program(build.PAUSE, "pause"))
-        layer = oci.pack([program], self.folder / "pause.layer", "pause")
+        program = self.parts.program(build.PAUSE, "pause")
         image = self.folder / "pause.tar"
-        oci.write(oci.Image(PAUSE_IMAGE, (layer,), {"Entrypoint": ["/pause"], "User": "65532"}), image)
+        config = {"Entrypoint": ["/pause"], "User": "65532"}
+        oci.write(derived.of_files(PAUSE_IMAGE, {"pause": program}, config, self.folder), image)
         cluster.wait_for(self._containerd_answers, within=READY_S, describe="containerd answers")
         self.import_image(image)
 

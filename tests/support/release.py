@@ -2,10 +2,10 @@
 
 import base64
 import json
-import time
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
 from tests.support import cluster
 from tests.support.cluster import ROOT, Object, get, wait_for
 from tests.support.kubenode import KubeNode
@@ -13,8 +13,9 @@ from tests.support.kubenode import KubeNode
 CHART = ROOT / "charts" / "angarium"
 NAME = "angarium"
 POD = f"{NAME}-0"
-PORT = 8080
+PORT, HEALTH_PORT = 8080, 9090
 READY_S = 90.0
+WAIT = ("--wait", "--timeout=2m")
 
 
 class Release:
@@ -25,22 +26,20 @@ class Release:
         self.namespace = namespace
         self.values = dict(values or {})
 
-    def install(self, *options: str) -> float:
-        """Returns how many seconds it took."""
-        return self._helm("install", NAME, str(CHART), *options)
+    def install(self, *, wait: bool = True) -> None:
+        """Returns when it is Ready, unless nobody is to `wait`."""
+        self._apply("install", wait, {})
 
-    def upgrade(self, *options: str, **values: Any) -> float:
-        return self._helm("upgrade", NAME, str(CHART), *options, **values)
+    def upgrade(self, *, wait: bool = True, **values: Any) -> None:
+        self._apply("upgrade", wait, values)
 
-    def rollback(self, *options: str) -> float:
-        """To the revision before. Returns how many seconds it took."""
-        begun = time.monotonic()
-        self.helm("rollback", NAME, "--wait", "--timeout=2m", *options)
-        return time.monotonic() - begun
+    def rollback(self) -> None:
+        """To the revision before; returns when it is Ready."""
+        self.helm("rollback", NAME, *WAIT)
 
     def uninstall(self) -> None:
         """Returns when the pod is gone too: Helm alone would not wait for that."""
-        self.helm("uninstall", NAME, "--wait", "--timeout=2m")
+        self.helm("uninstall", NAME, *WAIT)
         self.kubectl("wait", "--for=delete", f"pod/{POD}", "--timeout=90s")
 
     def helm(self, *args: str) -> str:
@@ -73,6 +72,11 @@ class Release:
         service = get(self.node, "Service", NAME, self.namespace)
         return self.node.lead(service["spec"]["clusterIP"], PORT)
 
+    def health(self, path: str) -> str:
+        """What the pod's health port answers, whatever the status."""
+        with httpx.Client(trust_env=False, timeout=10) as client:
+            return client.get(f"http://{self.node.lead(self.pod()['status']['podIP'], HEALTH_PORT)}{path}").text
+
     def memory_mib(self) -> float:
         """The working set of the pod, as `kubectl top pod` would show it."""
         summary = cluster.call(self.node, "GET", "/api/v1/nodes/node-1/proxy/stats/summary")
@@ -91,8 +95,6 @@ class Release:
         secret = get(self.node, "Secret", f"{name}-qstash", namespace)
         return base64.b64decode(secret["data"]["QSTASH_TOKEN"]).decode()
 
-    def _helm(self, *args: str, **values: Any) -> float:
-        begun = time.monotonic()
+    def _apply(self, verb: str, wait: bool, values: Mapping[str, Any]) -> None:
         set_ = [f"--set-json={name}={json.dumps(value)}" for name, value in {**self.values, **values}.items()]
-        self.helm(*args, "--wait", "--timeout=2m", *set_)
-        return time.monotonic() - begun
+        self.helm(verb, NAME, str(CHART), *(WAIT if wait else ()), *set_)

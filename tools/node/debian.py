@@ -34,9 +34,13 @@ class Unpacked:
     def network_plugins(self) -> Path:
         return self.folder / "usr" / "lib" / "cni"
 
+    @property
+    def programs(self) -> list[Path]:
+        return [self.folder / name for name in ("usr/bin", "usr/sbin", "bin", "sbin")]
+
     def environment(self, *folders: Path) -> dict[str, str]:
         """How programs find these ones, and those in `folders`, and their libraries."""
-        programs = [*folders, *(self.folder / name for name in ("usr/bin", "usr/sbin", "bin", "sbin"))]
+        programs = [*folders, *self.programs]
         libraries = [*self.folder.glob("usr/lib/*-linux-gnu*"), *self.folder.glob("lib/*-linux-gnu*")]
         return {
             "PATH": os.pathsep.join([*map(str, programs), "/usr/sbin", "/usr/bin", "/sbin", "/bin"]),
@@ -71,7 +75,7 @@ def unpack(files: list[str]) -> Unpacked:
             apt("download", *(name.partition("_")[0] for name in files), cwd=Path(archives))
             for archive in sorted(Path(archives).glob("*.deb")):
                 run(["dpkg-deb", "--extract", archive, folder])
-        path = Unpacked(folder).environment()["PATH"]
+        path = os.pathsep.join(map(str, Unpacked(folder).programs))
         lacking = [name for name in TOOLS if not shutil.which(name, path=path)]
         if lacking:
             raise PackagesMissing(f"{', '.join(PACKAGES)} were unpacked, and there is no {', '.join(lacking)} in them")

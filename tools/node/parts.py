@@ -40,13 +40,13 @@ class Parts:
 
 def locate() -> Parts:
     """What there is already. Raises PartsMissing if that is not all."""
-    found = {module: build.locate(module) for module in MODULES}
+    programs = {module.name: build.locate(module) for module in MODULES}
     packages = debian.locate()
-    missing = [module.title for module, folder in found.items() if folder is None]
+    missing = [module.title for module in MODULES if programs[module.name] is None]
+    missing += ["Debian packages"] if packages is None else []
     if missing or packages is None:
-        missing += ["Debian's packages"] if packages is None else []
-        raise PartsMissing(f"no {', no '.join(missing)}: run `make node-parts` first")
-    return Parts({module.name: folder for module, folder in found.items() if folder}, packages)
+        raise PartsMissing(f"missing: {', '.join(missing)}. Run `make node-parts` first")
+    return Parts({name: folder for name, folder in programs.items() if folder}, packages)
 
 
 def bring() -> Parts:

@@ -31,6 +31,8 @@ containers:
     image: {{ include "angarium.image" . | quote }}
     imagePullPolicy: {{ .Values.image.pullPolicy }}
     args: [run]
+    # Why it does not start is said on its last line: `kubectl describe pod` shows it then.
+    terminationMessagePolicy: FallbackToLogsOnError
     env:
       {{- include "angarium.env" . | nindent 6 }}
       {{- with .Values.extraEnv }}
