@@ -80,7 +80,9 @@ class OneLine(click.Group):
             error.show()
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "angarium"
-            click.echo(f"angarium: {error.format_message().rstrip('.')}; `{where} --help` says what there is", err=True)
+            said = error.format_message().rstrip(".")
+            end = "" if said.endswith("?") else ";"
+            click.echo(f"angarium: {said}{end} `{where} --help` says what there is", err=True)
         sys.exit(EXIT_UNUSABLE)
 
 

@@ -30,7 +30,8 @@ from tests.support.staging import await_health, await_metric, staged
 
 from angarium.domain.reasons import EventReason
 from angarium.kube import preflight
-from angarium.kube.client import KubeClient, configuration
+from angarium.kube.access import configuration
+from angarium.kube.client import KubeClient
 from angarium.kube.preflight import RIGHTS, RIGHTS_IN_CLUSTER, Lack, Right
 
 UP = "angarium_operator_up"
