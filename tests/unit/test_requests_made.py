@@ -129,7 +129,6 @@ def test_a_request_belongs_to_the_test_that_ran(pytestconfig: pytest.Config) -> 
 PROBE = """
 import pytest
 from collections import Counter
-from types import SimpleNamespace
 from tests.support.recording import NAME
 from tests.support.requests_made import Asked
 from angarium.kube.preflight import Right
