@@ -46,7 +46,7 @@ LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 async def run_in_cluster(settings: Settings) -> int:
     """`angarium run`. Returns the exit code; raises SettingsError or StoreUnusable if it cannot start."""
     # The operator's libraries cost memory, which dev mode does not need.
-    from angarium.kube.client import configuration
+    from angarium.kube.access import configuration
     from angarium.kube.operator import Operator
     from angarium.kube.parts import Planes, Scope
     from angarium.kube.references import KubeReferences

@@ -82,7 +82,9 @@ class OneLine(click.Group):
             error.show()
         except click.UsageError as error:
             where = error.ctx.command_path if error.ctx else "angarium"
-            _tell(f"{error.format_message().rstrip('.')}; `{where} --help` says what there is")
+            said = error.format_message().rstrip(".")
+            end = "" if said.endswith("?") else ";"
+            _tell(f"{said}{end} `{where} --help` says what there is")
         except SettingsError as error:
             _tell(str(error))
         sys.exit(EXIT_UNUSABLE)

@@ -5,6 +5,7 @@ stops the start with one clear line.
 """
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -89,7 +90,10 @@ def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
     for name in names:
         if not NAMESPACE.fullmatch(name):
-            raise ValueError(f"{name!r} is no name of a namespace")
+            raise ValueError(
+                f"{name!r} is no name of a namespace; names like shop,billing are needed, separated by commas, or none "
+                "for all namespaces"
+            )
     return names
 
 
@@ -245,7 +249,9 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], defaults: 
     variables = {name: text for name, text in environ.items() if _is_ours(name, text)}
     unknown = sorted(variables.keys() - {variable(field.name) for field in fields()})
     if unknown:
-        raise SettingsError(f"unknown setting {unknown[0]}: `angarium run --help` lists the settings")
+        raise SettingsError(
+            f"unknown setting {unknown[0]}: {_meant(unknown[0])}`angarium run --help` lists the settings"
+        )
     given: dict[str, Any] = {}
     for field in fields():
         by_flag, by_variable = flags.get(field.name), variables.get(variable(field.name))
@@ -259,6 +265,11 @@ def load(flags: Mapping[str, str | None], environ: Mapping[str, str], defaults: 
 def value(field_name: str, source: str, text: str) -> Any:
     """One setting's value from a source with a name of its own. Raises SettingsError that names the source."""
     return _parsed(next(field for field in fields() if field.name == field_name), source, text)
+
+
+def _meant(name: str) -> str:
+    near = difflib.get_close_matches(name.upper(), [variable(field.name) for field in fields()], 1, 0.8)
+    return f"is {near[0]} meant? " if near else ""
 
 
 def _is_ours(name: str, text: str) -> bool:

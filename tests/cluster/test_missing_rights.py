@@ -5,7 +5,7 @@ Deliveries from the store go on, namespaces that miss nothing are followed, and 
 
 import asyncio
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,7 +30,8 @@ from tests.support.staging import await_health, await_metric, staged
 
 from angarium.domain.reasons import EventReason
 from angarium.kube import preflight
-from angarium.kube.client import KubeClient, configuration
+from angarium.kube.access import configuration
+from angarium.kube.client import KubeClient
 from angarium.kube.preflight import RIGHTS, RIGHTS_IN_CLUSTER, Lack, Right
 
 UP = "angarium_operator_up"
@@ -118,28 +119,56 @@ def test_each_right_of_the_role_is_named_when_it_alone_is_missing(
         )  # fmt: skip
 
 
+@pytest.fixture
+def cluster_role(control_plane: ControlPlane, namespace: str) -> Iterator[Callable[..., None]]:
+    """Gives the ServiceAccount of the namespace the shipped ClusterRole without some rights, under a name of its own:
+    others rely on the shipped one."""
+    name, shipped = f"less-{namespace}", rights.role("ClusterRole")
+    rights.create_service_account(control_plane, namespace)
+    apply(control_plane, rights.binding("ClusterRoleBinding", name, "ClusterRole", name, namespace))
+
+    def grant(*without: str) -> None:
+        less = {"metadata": {"name": name}, "rules": rights.reduced(shipped["rules"], without)}
+        apply(control_plane, shipped | less)
+
+    yield grant
+    delete(control_plane, "ClusterRoleBinding", name)
+    delete(control_plane, "ClusterRole", name)
+
+
 @pytest.mark.timeout(300)
 def test_each_right_of_the_cluster_role_is_named_when_it_alone_is_missing(
-    control_plane: ControlPlane, namespace: str, tmp_path: Path
+    control_plane: ControlPlane, namespace: str, cluster_role: Callable[..., None], tmp_path: Path
 ) -> None:
-    """A ClusterRole of its own: others rely on the one that is shipped."""
-    name = f"less-{namespace}"
-    shipped = rights.role("ClusterRole")
-    rights.create_service_account(control_plane, namespace)
     token = rights.token_of(control_plane, namespace)
-    apply(control_plane, rights.binding("ClusterRoleBinding", name, "ClusterRole", name, namespace))
-    try:
-        for right in RIGHTS_IN_CLUSTER:
-            less = {"metadata": {"name": name}, "rules": rights.reduced(shipped["rules"], [str(right)])}
-            apply(control_plane, shipped | less)
-            wait_for(
-                lambda: missing(control_plane, token, tmp_path, None),
-                lambda lacks, right=right: names_exactly(lacks, right, "all namespaces"),
-                within=RBAC_S, describe=f"{right} is named",
-            )  # fmt: skip
-    finally:
-        delete(control_plane, "ClusterRoleBinding", name)
-        delete(control_plane, "ClusterRole", name)
+    for right in RIGHTS_IN_CLUSTER:
+        cluster_role(str(right))
+        wait_for(
+            lambda: missing(control_plane, token, tmp_path, None),
+            lambda lacks, right=right: names_exactly(lacks, right, "all namespaces"),
+            within=RBAC_S, describe=f"{right} is named",
+        )  # fmt: skip
+
+
+def test_without_the_right_to_list_namespaces_all_else_goes_on(
+    control_plane: ControlPlane, namespace: str, cluster_role: Callable[..., None], tmp_path: Path
+) -> None:
+    """It is no outage of the API server, and at the start all namespaces wait for it."""
+    cluster_role()
+    token = rights.token_of(control_plane, namespace)
+    with staged(control_plane, namespace, tmp_path, token=token, namespaces="", resync="2s") as stage:
+        stage.angarium.start()
+        cluster_role("list namespaces")
+        words = "may not list namespaces in all namespaces"
+        wait_for(lambda: logged(stage, words, "deploy/cluster.yaml"), within=RBAC_S, describe="it is logged")
+        stage.endpoint("followed")
+        stage.ready(("Endpoint", "followed"))
+        assert stage.angarium.is_ready() and not logged(stage, "the API server cannot be asked")
+        stage.angarium.kill()
+        stage.angarium.start(ready=False)
+        await_health(stage.angarium, "/readyz", 503, words)
+        cluster_role()
+        stage.angarium.wait_until(stage.angarium.is_ready, "ready")
 
 
 @pytest.mark.timeout(180)

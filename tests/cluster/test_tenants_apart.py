@@ -212,9 +212,9 @@ def test_events_are_counted_in_the_namespace_that_they_concern(pair: Pair, path:
     ours.ready(("Topic", name))
     for _ in range(2):
         assert ours.api("POST", f"/v2/publish/{name}").is_success
-    wait_for(
-        lambda: [event["count"] for event in ours.events("Endpoint", name, "DeliveryFailed")],
-        lambda counts: counts == [2],
-        within=STATUS_S, describe="one Event that tells of both",
-    )  # fmt: skip
+
+    def counts() -> list[int]:
+        return [int(event["count"]) for event in ours.events("Endpoint", name, "DeliveryFailed")]
+
+    wait_for(counts, lambda found: found == [2], within=STATUS_S, describe="one Event that tells of both")
     assert pair.theirs.event_reasons("Endpoint", name) == []

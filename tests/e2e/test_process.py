@@ -75,17 +75,6 @@ def test_a_malformed_variable_is_named() -> None:
     refuses(run("run", ANGARIUM_DRAIN="ten"), "ANGARIUM_DRAIN='ten'")
 
 
-def test_without_a_cluster_it_says_what_to_do() -> None:
-    refuses(run("run", KUBERNETES_SERVICE_HOST=""), "--kubeconfig", "angarium dev")
-
-
-@pytest.mark.parametrize("text", ["", "not: [yaml", "apiVersion: v1\nkind: Config\n"])
-def test_a_kubeconfig_that_is_none_is_named(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "broken.kubeconfig"
-    file.write_text(text)
-    refuses(run("run", f"--kubeconfig={file}"), "broken.kubeconfig")
-
-
 def refused_database(folder: Path, database: Path, *words: str) -> None:
     done = run("run", f"--kubeconfig={kubeconfig_of(folder)}", f"--database={database}", "--port=0", "--health-port=0")
     refuses(done, *words)

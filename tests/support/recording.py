@@ -34,7 +34,7 @@ class Recording:
         self._config = config
         self.windows: list[tuple[float, str, str]] = []
         self.asked: Counter[Asked] = Counter()
-        self._collected: set[str] = set()
+        self.files: set[str] = set()
         self.planes = 0
         self._said: list[str] = []
 
@@ -58,12 +58,9 @@ class Recording:
         self.windows.append((time.time(), item.nodeid, str(mark.args[0]) if mark else ""))
         return (yield)
 
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self._collected.update(item.nodeid for item in session.items)
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        self._collected.update(ids)
+    def pytest_itemcollected(self, item: pytest.Item) -> None:
+        """Also what is deselected afterwards: a file may hold thorough tests alone."""
+        self.files.add(str(item.path))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:
@@ -71,18 +68,21 @@ class Recording:
         if handed is not None:
             self.planes += handed["planes"]
             self.asked.update(decoded(handed["asked"]))
+            self.files.update(handed["files"])
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         output = getattr(self._config, "workeroutput", None)
         if output is not None:
-            output[NAME] = {"planes": self.planes, "asked": encoded(self.asked)}
+            output[NAME] = {
+                "planes": self.planes, "asked": encoded(self.asked), "files": sorted(self.files),
+            }  # fmt: skip
         elif self.planes:
             self._judge(session)
 
     def _judge(self, session: pytest.Session) -> None:
         granted = {kind: frozenset(rights.rights_of(rights.role(kind)["rules"])) for kind in KINDS}
-        whole = not session.testsfailed and not session.shouldstop and self._is_whole()
+        whole = not session.testsfailed and not session.shouldstop and self.is_whole()
         found = findings(self.asked, granted, whole=whole)
         spent = {kind: f"{len(used(self.asked, kind))} of {len(granted[kind])} rights of the {kind}" for kind in KINDS}
         judged = (
@@ -92,14 +92,13 @@ class Recording:
         if found and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _is_whole(self) -> bool:
+    def is_whole(self) -> bool:
         """Every file of the suite, and all of it that is not thorough."""
         option = self._config.option
         narrowed = option.keyword or option.deselect or getattr(option, "lf", False)
         if narrowed or option.markexpr not in NOT_THOROUGH or any("::" in arg for arg in self._config.args):
             return False
-        files = {(self._config.rootpath / node.partition("::")[0]).resolve() for node in self._collected}
-        return files >= set(SUITE.glob("test_*.py"))
+        return self.files >= {str(file) for file in SUITE.glob("test_*.py")}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

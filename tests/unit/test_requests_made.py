@@ -1,11 +1,12 @@
 """The judge of the operator's rights can find each kind of fault."""
 
 from collections import Counter
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from tests.support.cluster import ROOT
-from tests.support.recording import Recording, decoded, encoded, time_of
+from tests.support.recording import SUITE, Recording, decoded, encoded, time_of
 from tests.support.requests_made import EVERYBODYS, MOST_TESTS, Asked, findings, read
 
 from angarium.kube.preflight import Right
@@ -156,3 +157,30 @@ def test_a_finding_fails_the_run(
     assert done.ret == code
     done.stdout.fnmatch_lines(["*= rights =*", "1 requests used * of * rights of the Role *", "*1 passed*"])
     assert ("RIGHTS `list secrets` is in no Role" in done.stdout.str()) is bool(code)
+
+
+WHOLE = {str(file) for file in SUITE.glob("test_*.py")}
+AS_IT_IS: dict[str, Any] = {"keyword": "", "deselect": None, "lf": False, "markexpr": "not thorough"}
+
+
+@pytest.mark.parametrize(
+    ("option", "args", "files", "whole"),
+    [
+        ({}, ["tests/cluster", "tests/e2e"], WHOLE | {"/tests/e2e/test_dev.py"}, True),
+        ({"markexpr": ""}, ["tests/cluster"], WHOLE, True),
+        ({"markexpr": "thorough"}, ["tests/cluster"], WHOLE, False),
+        ({"keyword": "rights"}, ["tests/cluster"], WHOLE, False),
+        ({"deselect": ["tests/cluster/test_rbac.py"]}, ["tests/cluster"], WHOLE, False),
+        ({"lf": True}, ["tests/cluster"], WHOLE, False),
+        ({}, ["tests/cluster/test_rbac.py::test_role"], WHOLE, False),
+        ({}, ["tests/cluster"], WHOLE - {str(SUITE / "test_rbac.py")}, False),
+    ],
+    ids=lambda value: "" if isinstance(value, set) else str(value),
+)
+def test_what_was_not_used_is_judged_in_a_whole_run_only(
+    option: dict[str, Any], args: list[str], files: set[str], whole: bool
+) -> None:
+    config: Any = SimpleNamespace(option=SimpleNamespace(**AS_IT_IS | option), args=args)
+    recording = Recording(config)
+    recording.files = files
+    assert recording.is_whole() is whole

@@ -128,8 +128,9 @@ class Listener:
         self._http = _HttpServer(handle, limits)
         self._sockets: list[asyncio.Server] = []
 
-    async def start(self, host: str, port: int) -> int:
-        """Listen, and return the port (a free one for 0). Raises SettingsError with one clear line."""
+    async def start(self, host: str, port: int, flags: str) -> int:
+        """Listen, and return the port (a free one for 0). Raises SettingsError with one clear line, which names the
+        flags by which another place is chosen."""
         for address, optional in _addresses(host):
             try:
                 server = await self._http.loop.create_server(self._http, address, port, backlog=BACKLOG)
@@ -138,7 +139,7 @@ class Listener:
                     continue
                 await self.close()
                 raise SettingsError(
-                    f"cannot listen on {address} port {port}: {_system_text(error)}; choose another host or port"
+                    f"cannot listen on {address} port {port}: {_system_text(error)}; choose another one with {flags}"
                 ) from error
             self._sockets.append(server)
             port = server.sockets[0].getsockname()[1]

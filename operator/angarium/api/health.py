@@ -31,7 +31,7 @@ class HealthServer:
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (a free one for 0). Raises SettingsError if that cannot be."""
         self._listener = Listener(self._handle, ConnectionLimits())
-        return await self._listener.start(host, port)
+        return await self._listener.start(host, port, "--health-host or --health-port")
 
     async def close(self) -> None:
         """Stop answering."""

@@ -42,7 +42,7 @@ class ApiServer:
     async def start(self, host: str, port: int) -> int:
         """Listen, and return the port (a free one for 0). Raises SettingsError if that cannot be."""
         self._listener = Listener(self._handle, self._limits)
-        return await self._listener.start(host, port)
+        return await self._listener.start(host, port, "--host or --port")
 
     async def drain(self, grace: timedelta) -> None:
         """Answer every request with 503 from now on, and finish what runs within the grace period."""

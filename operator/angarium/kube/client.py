@@ -1,20 +1,17 @@
 """The Kubernetes API over plain paths and dicts: no model classes (they cost memory), errors told apart here."""
 
 import logging
+import os
 from collections.abc import AsyncIterator, Iterable, Mapping
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlencode, urlsplit
-from urllib.request import getproxies, proxy_bypass
+from urllib.parse import urlencode
 
 import aiohttp
-import yaml
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from angarium.domain.declarations import Kind, ObjectRef
-from angarium.domain.errors import AngariumError, SettingsError
+from angarium.domain.errors import AngariumError
 from angarium.kube import nesting
 from angarium.resources.manifest import API_VERSION
 
@@ -36,6 +33,12 @@ MOST_WARNINGS = 100
 
 FIELD_MANAGER = "angarium"
 """As the API server names us in managedFields: it takes the User-Agent where a request names no manager."""
+UNAUTHORIZED = 401
+UNKNOWN_CALLER = (
+    "the API server does not take these credentials; the token of the service account or kubeconfig is wrong, has "
+    "expired, or is of another cluster"
+)
+
 JSON_PATCH = "application/json-patch+json"
 MERGE_PATCH = "application/merge-patch+json"
 
@@ -68,44 +71,6 @@ def object_path(ref: ObjectRef) -> str:
 def core_path(namespace: str, plural: str, name: str = "") -> str:
     """An object (or the list) of the core group, like a Secret."""
     return f"/api/v1/namespaces/{namespace}/{plural}" + (f"/{name}" if name else "")
-
-
-async def configuration(kubeconfig: Path | None) -> Configuration:
-    """How to reach the API server: a kubeconfig file, else the pod's own service account."""
-    config = Configuration()
-    try:
-        if kubeconfig is not None:
-            _check(kubeconfig)
-            await load_kube_config(str(kubeconfig), client_configuration=config, persist_config=False)
-        else:
-            load_incluster_config(client_configuration=config)
-    except (ConfigException, OSError, LookupError, TypeError, ValueError) as error:  # what a malformed file may cause
-        where = f"the kubeconfig {kubeconfig}" if kubeconfig else "a pod's service account"
-        raise SettingsError(
-            f"cannot reach Kubernetes with {where}: {str(error).rstrip('.')}. Run inside a cluster, "
-            "or give --kubeconfig FILE; without any cluster use `angarium dev`"
-        ) from error
-    # The session would read proxy variables and ~/.netrc anew for each request, each time in a thread.
-    config.proxy = config.proxy or _proxy_for(config.host)
-    config.client_session_kwargs = {"trust_env": False}
-    return config
-
-
-def _proxy_for(host: str) -> str | None:
-    """What HTTPS_PROXY and NO_PROXY say of the API server."""
-    parts = urlsplit(host)
-    return None if proxy_bypass(parts.hostname or "") else getproxies().get(parts.scheme)
-
-
-def _check(kubeconfig: Path) -> None:
-    """Raises ValueError for what is no kubeconfig at all: the loader would say it in many lines, or in none."""
-    try:
-        content = yaml.safe_load(kubeconfig.read_text())
-    except yaml.MarkedYAMLError as error:
-        where = f" (line {error.problem_mark.line + 1})" if error.problem_mark else ""
-        raise ValueError(f"it is no YAML{where}") from error
-    if not isinstance(content, dict) or not content.get("current-context"):
-        raise ValueError("it has no current-context")
 
 
 class KubeClient:
@@ -178,8 +143,7 @@ class KubeClient:
             answer = await self._api.call_api(method, url, headers, body, _request_timeout=TIMEOUT_S)
             data: bytes = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise KubeError(0, f"the API server did not answer {method} {path}: {why}") from error
+            raise KubeError(0, f"{self._config.host} did not answer {method} {path}: {_why(error)}") from error
         self._pass_on(answer.headers.getall("Warning", ()), f"{method} {path}")
         return answer.status, data
 
@@ -204,8 +168,29 @@ def _decoded(status: int, data: bytes, what: str) -> Manifest:
             raise KubeError(0, f"the API server's answer to {what} is no JSON") from error
         decoded = {}
     if not 200 <= status < 300:
-        message = decoded.get("message") if isinstance(decoded, dict) else None
-        raise KubeError(status, f"{what}: {message or f'HTTP {status}'}")
+        message = (decoded.get("message") if isinstance(decoded, dict) else None) or f"HTTP {status}"
+        hint = f"{UNKNOWN_CALLER}: " if status == UNAUTHORIZED else ""
+        raise KubeError(status, f"{hint}{what}: {message}")
     if not isinstance(decoded, dict):
         raise KubeError(0, f"the API server's answer to {what} is no object")
     return decoded
+
+
+def _why(error: Exception) -> str:
+    """What kept a request from being answered, as a person says it."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return (
+                f"its certificate is not trusted ({_plain(error.certificate_error)}); compare certificate-authority of "
+                "the kubeconfig, or the service account's ca.crt, with this cluster"
+            )
+        case aiohttp.ClientConnectorError():
+            number = error.os_error.errno or 0  # of a name that is not found: below 0, and the text is good as it is
+            return f"no connection ({os.strerror(number) if number > 0 else error.os_error.strerror or error.os_error})"
+        case TimeoutError():
+            return f"nothing came within {TIMEOUT_S} s"
+    return str(error) or type(error).__name__
+
+
+def _plain(error: Exception) -> str:
+    return getattr(error, "verify_message", "") or str(error)

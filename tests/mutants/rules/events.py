@@ -29,7 +29,7 @@ EVENTS = (
     Mutant(
         "an object that was made again has Events of its own",
         "kube/events.py",
-        "if series.uid == declared.uid:",
+        "if series.uid == uid:",
         "if series.uid:",
         _EVENTS,
     ),
@@ -46,5 +46,26 @@ EVENTS = (
         "self._clock.monotonic() + COUNT_EVERY_S",
         "self._clock.monotonic()",
         _EVENTS,
+    ),
+    Mutant(
+        "what is lacking is told again only when it has changed or lasts",
+        "kube/pod.py",
+        "again = text != said or now - at >= AGAIN_S",
+        "again = True",
+        ("unit/kube/test_pod.py",),
+    ),
+    Mutant(
+        "that Events are forbidden is said once",
+        "kube/events.py",
+        "elif namespace not in self._refused:",
+        "else:",
+        _EVENTS,
+    ),
+    Mutant(
+        "the rule that grants a right has all of its verbs",
+        "kube/preflight.py",
+        "verbs[right.group, right.resource].append(right.verb)",
+        "verbs[right.group, right.resource] = [right.verb]",
+        ("unit/kube/test_preflight.py",),
     ),
 )

@@ -11,6 +11,7 @@ import yaml
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
+from angarium.kube.access import configuration
 from angarium.kube.client import (
     FIRST_PAGE,
     JSON_PATCH,
@@ -18,7 +19,6 @@ from angarium.kube.client import (
     SMALLEST_PAGE,
     KubeClient,
     KubeError,
-    configuration,
 )
 
 UNKNOWN = '299 - "unknown field \\"status.surprise\\""'

@@ -13,6 +13,8 @@ from tests.support.fakes import LoopClock
 from tests.support.stores import endpoint
 
 from angarium.domain.declarations import Declared, Kind, ObjectRef
+from angarium.domain.pod import Pod
+from angarium.domain.reasons import EventReason
 from angarium.kube.client import MERGE_PATCH, KubeError
 from angarium.kube.events import COUNT_EVERY_S, MOST_WAITING, PER_S, WINDOW_S, Events, Told
 
@@ -263,3 +265,44 @@ async def test_many_are_written_in_turn_and_too_many_are_dropped(caplog: pytest.
         await asyncio.sleep(200)
     assert len(cluster.created) == MOST_WAITING
     assert caplog.text.count("dropped") == 50
+
+
+@pytest.mark.looptime
+async def test_an_event_about_our_own_pod_needs_no_object_in_the_store() -> None:
+    cluster, pod = Cluster(), Pod("shop", "angarium-0", "1-2")
+    async with telling(cluster) as events:
+        events.tell(Told(pod, EventReason.RIGHTS_MISSING, "may not get secrets"))
+        await asyncio.sleep(1)
+        events.tell(Told(pod, EventReason.RIGHTS_MISSING, "may not list topics"))
+        await asyncio.sleep(COUNT_EVERY_S + 1)
+    (event,) = cluster.created
+    about = {"apiVersion": "v1", "kind": "Pod", "namespace": "shop", "name": "angarium-0", "uid": "1-2"}
+    assert event["involvedObject"] == about
+    ((_, change),) = cluster.patched
+    assert (change["count"], change["message"]) == (2, "may not list topics")
+
+
+FORBIDDEN = 'events is forbidden: User "x" cannot create resource "events" in API group "" in the namespace "shop"'
+
+
+@pytest.mark.looptime
+async def test_that_events_are_forbidden_is_said_once_until_one_is_written(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster("billing", "audit")
+    async with telling(cluster) as events:
+        for refused in (True, True, False, True):
+            cluster.refusals += [KubeError(403, FORBIDDEN)] if refused else []
+            events.tell(failed(ref=AUDIT if refused else BILLING))
+            await asyncio.sleep(WINDOW_S + 1)
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2 and said[0] == said[1]
+    assert "may not be written in namespace shop" in said[0] and "resources: [events]" in said[0]
+
+
+@pytest.mark.looptime
+async def test_a_namespace_that_is_going_is_no_matter_of_rights(caplog: pytest.LogCaptureFixture) -> None:
+    cluster = Cluster("billing")
+    cluster.refusals = [KubeError(403, "events is forbidden: … because it is being terminated")]
+    async with telling(cluster) as events:
+        events.tell(failed())
+        await asyncio.sleep(1)
+    assert [record.getMessage().partition(":")[0] for record in caplog.records] == ["an Event cannot be written"]
