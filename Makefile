@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/cluster tests/e2e
 
-.PHONY: help image run check lint test test-thorough mutants docs controlplane bench bench-operator lock clean
+.PHONY: help image image-parts run check lint test test-thorough mutants docs controlplane bench bench-operator bench-image lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -38,10 +38,13 @@ check: lint  ## The quick tier: style, types, import rules, unit and contract te
 controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
-test: check controlplane  ## Everything: what has to pass before a change lands
+image-parts: $(VENV)/bin/python
+	@$(BIN)/python -m tools.image --keep
+
+test: check controlplane image-parts  ## Everything: what has to pass before a change lands
 	@$(BIN)/pytest -q -n 3 --dist loadfile -m "not thorough" $(REAL)
 
-test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
+test-thorough: lint controlplane image-parts  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
 
 mutants: $(VENV)/.test  ## Break the named rules one by one: each must turn a test red (minutes)
@@ -58,6 +61,9 @@ bench: $(VENV)/.test  ## Measure speed and memory, docs/benchmarks.md (SCENARIO=
 
 bench-operator: controlplane  ## Measure the operator with 5,000 Schedules, docs/benchmarks.md (SCENARIO=start ROUNDS=1 SCHEDULES=5000 RATE=2000 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench.operator $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(RATE),--rate $(RATE)) $(if $(MARKDOWN),--markdown)
+
+bench-image: controlplane image-parts  ## Measure how soon the image is ready, and its memory, docs/image.md (ROUNDS=5; root, Debian 12)
+	@$(BIN)/python -m tests.bench.image $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any index URL
 	@$(BIN)/python requirements/lock.py
