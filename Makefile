@@ -6,8 +6,8 @@ BIN    := $(VENV)/bin
 QUICK  := tests/unit tests/contract
 REAL   := tests/chart tests/cluster tests/e2e
 
-.PHONY: help image run check lint test test-node test-thorough mutants docs manifests controlplane node node-parts bench \
-	bench-operator bench-node lock clean
+.PHONY: help image image-parts run check lint test test-node test-thorough mutants docs manifests controlplane node \
+	node-parts bench bench-operator bench-node bench-image lock clean
 
 help:  ## Say what each command does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 18
@@ -39,19 +39,22 @@ check: lint  ## The quick tier: style, types, import rules, unit and contract te
 controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
+image-parts: $(VENV)/bin/python
+	@$(BIN)/python -m tools.image --keep
+
 node-parts: $(VENV)/.test  ## Bring what a Kubernetes node is made of (minutes, then cached), if this machine can carry one
 	@$(BIN)/python -m tools.node.parts
 
-test-node: node-parts  ## Real pods on a real Kubernetes node of the tests' own (needs root and Debian 12)
+test-node: node-parts image-parts  ## Real pods on a real Kubernetes node of the tests' own (needs root and Debian 12)
 	@$(BIN)/pytest -q -m "not thorough" tests/node
 
-node: node-parts  ## A Kubernetes node with the image, and a shell that knows it; it ends with the shell
+node: node-parts image-parts  ## A Kubernetes node with the image, and a shell that knows it; it ends with the shell
 	@$(BIN)/python -m tests.node
 
-test: check controlplane test-node  ## Everything: what has to pass before a change lands
+test: check controlplane image-parts test-node  ## Everything: what has to pass before a change lands
 	@$(BIN)/pytest -q -n 3 --dist loadfile -m "not thorough" $(REAL)
 
-test-thorough: lint controlplane  ## The long rounds: outages of minutes, many kills
+test-thorough: lint controlplane image-parts  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
 
 mutants: $(VENV)/.test  ## Break the named rules one by one: each must turn a test red (minutes)
@@ -72,8 +75,11 @@ bench: $(VENV)/.test  ## Measure speed and memory, docs/benchmarks.md (SCENARIO=
 bench-operator: controlplane  ## Measure the operator with 5,000 Schedules, docs/benchmarks.md (SCENARIO=start ROUNDS=1 SCHEDULES=5000 RATE=2000 MARKDOWN=1)
 	@$(BIN)/python -m tests.bench.operator $(SCENARIO) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SCHEDULES),--schedules $(SCHEDULES)) $(if $(RATE),--rate $(RATE)) $(if $(MARKDOWN),--markdown)
 
-bench-node: node-parts  ## Measure the start of the image in a real pod, docs/benchmarks.md
+bench-node: node-parts image-parts  ## Measure the start of the image in a real pod, docs/benchmarks.md
 	@$(BIN)/python -m tests.node.figures
+
+bench-image: controlplane image-parts  ## Measure how soon the image is ready, and its memory, docs/image.md (ROUNDS=5; root, Debian 12)
+	@$(BIN)/python -m tests.bench.image $(if $(ROUNDS),--rounds $(ROUNDS))
 
 lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any index URL
 	@$(BIN)/python requirements/lock.py

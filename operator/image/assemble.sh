@@ -6,16 +6,18 @@ set -eu
 umask 022
 
 # What goes into the image. Dependencies are not followed: what Python needs is here, and a test loads all of it.
-PACKAGES="base-files ca-certificates libc6 libgcc-s1 zlib1g libexpat1 libffi8 libssl3 libsqlite3-0 libuuid1
-          python3.11-minimal libpython3.11-minimal libpython3.11-stdlib"
+PACKAGES="base-files ca-certificates libc6 libgcc-s1 gcc-12-base zlib1g libexpat1 libffi8 libssl3 libsqlite3-0
+          libuuid1 python3.11-minimal libpython3.11-minimal libpython3.11-stdlib"
 # What only makes it: pip, and what takes symbols out of libraries.
 TOOLS="python3-pip-whl binutils-$(uname -m | tr _ -)-linux-gnu libbinutils libzstd1"
 
 # Of the standard library: extensions whose C libraries are left out, and what serves to develop, to test or to draw.
 LEFT_OUT_EXTENSIONS="_bz2 _crypt _curses _curses_panel _dbm _lzma nis readline ossaudiodev"
 LEFT_OUT_MODULES="__phello__ curses dbm distutils ensurepip idlelib lib2to3 pydoc_data test tkinter turtledemo turtle.py"
-# Of the Kubernetes client: a class for each kind and route, 70 MB. Angarium uses paths and dicts, tests/unit/image says so.
+# Of the Kubernetes client: a class for each kind and route, 70 MB. Angarium uses paths and dicts.
 LEFT_OUT_CLASSES="client/api client/models aio/client/api aio/client/models"
+# It alone needs the library of C++, 2 MB; the same in Python stands beside it.
+LEFT_OUT_LIBRARIES="frozenlist/_frozenlist.cpython-*.so"
 
 LIBRARY=usr/lib/python3.11
 SITE=usr/local/lib/python3.11/dist-packages
@@ -39,7 +41,8 @@ debian() {
             *)
                 dpkg-deb -x "$deb" "$out"
                 # Where scanners look for packages in an image without dpkg.
-                dpkg-deb -f "$deb" > "$out/var/lib/dpkg/status.d/$name" ;;
+                dpkg-deb -f "$deb" > "$out/var/lib/dpkg/status.d/$name"
+                dpkg-deb --ctrl-tarfile "$deb" | tar -xO ./md5sums > "$out/var/lib/dpkg/status.d/$name.md5sums" ;;
         esac
     done
     configure
@@ -87,7 +90,7 @@ configure() {
 }
 
 strip_debian() {
-    find "$out/usr/share/doc" ! -type d ! -name copyright -delete
+    find "$out/usr/share/doc" -mindepth 2 ! -type d ! -name copyright -delete
     (
         cd "$out"
         rm -rf usr/lib/*/gconv usr/share/ca-certificates bin sbin usr/sbin usr/games usr/include usr/src usr/local
@@ -109,6 +112,8 @@ dependencies() {
     for folder in $LEFT_OUT_CLASSES; do
         find "$out/$SITE" -path "*/kubernetes/$folder/*.py" ! -name __init__.py -delete
     done
+    # shellcheck disable=SC2086
+    (cd "$out/$SITE" && rm -f $LEFT_OUT_LIBRARIES)
     settle_packages
 }
 
@@ -122,6 +127,7 @@ angarium() {
     pip install --no-index --find-links "$scratch/wheels" --target "$out/$SITE" angarium
     mkdir -p "$out/usr/local/bin"
     cp operator/image/angarium "$out/usr/local/bin/angarium"
+    chmod 755 "$out/usr/local/bin/angarium"
     settle_packages
 }
 

@@ -48,6 +48,7 @@ class Root:
 
     def __init__(self, archive: Path, folder: Path) -> None:
         oci.unpack(archive, folder)
+        folder.chmod(0o755)  # the root itself is in no layer
         self.folder = folder
         self.config: Mapping[str, Any] = oci.read(archive).config["config"]
 

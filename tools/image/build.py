@@ -53,7 +53,12 @@ def version(root: Path = ROOT) -> str:
     return str(found)
 
 
-def build(root: Path = ROOT, cache: Path | None = None) -> Built:
+def build(root: Path = ROOT, cache: Path | None = None) -> oci.Image:
+    """The image alone; see `made`."""
+    return made(root, cache).image
+
+
+def made(root: Path = ROOT, cache: Path | None = None) -> Built:
     """The image of the project in `root`, its layers in the cache, as long as that is there. What the project's own
     cache keeps has the packages that Debian had when it was made. Raises CannotBuild, or DockerfileError."""
     recipe = dockerfile.read(root / DOCKERFILE, {"VERSION": version(root), "REVISION": _revision(root)})
@@ -93,10 +98,10 @@ def _run(recipe: Recipe, root: Path, cache: Path | None) -> Stage:
                 key = fingerprint([key.encode(), *_take(step, root, place)])
             else:
                 key = fingerprint([key.encode(), *map(str.encode, step.arguments)])
-                for made in _made(step, key, place, cache).iterdir():
-                    if made.is_dir():
-                        (place / MADE / made.name).symlink_to(made)
-                        folders[made.name], keys[made.name] = made, key
+                for folder in _made(step, key, place, cache).iterdir():
+                    if folder.is_dir():
+                        (place / MADE / folder.name).symlink_to(folder)
+                        folders[folder.name], keys[folder.name] = folder, key
     return Stage(folders, keys)
 
 

@@ -84,6 +84,22 @@ def entries_of(folder: Path, target: str = "", owner: int = 0, group: int = 0) -
             raise ArchiveError(f"{path}: neither file nor folder nor link")
 
 
+def entries_in(layer: Path) -> Iterator[Entry]:
+    """What a packed layer holds."""
+    with tarfile.open(layer) as tar:
+        for info in tar:
+            content = tar.extractfile(info) if info.isfile() else None
+            yield Entry(
+                info.name,
+                info.mode,
+                content.read() if content else b"",
+                info.linkname,
+                info.isdir(),
+                info.uid,
+                info.gid,
+            )
+
+
 def pack(entries: Iterable[Entry], file: Path, text: str) -> Layer:
     """Write a layer into `file`. The same entries give the same bytes: no names of users, no times."""
     unpacked = hashlib.sha256()

@@ -149,7 +149,7 @@ async def test_an_attempt_goes_on_when_its_lease_has_run_out_until_its_message_e
         assert await cancel(store) == 1
         dispatcher.bindings.wake()
         await until(lambda: dispatcher.held == 0)
-        assert stage.running.total() == 0
+        await until(lambda: stage.running.total() == 0)
 
 
 async def test_attempts_end_while_the_dispatcher_drains(store: Store) -> None:
