@@ -1,5 +1,6 @@
 """One node per test run, and what is told of it when a test fails."""
 
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -76,7 +77,10 @@ def started(node: KubeNode) -> None:
 @pytest.fixture(scope="session")
 def image_names(node: KubeNode, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The images of tests.support.images, on the node: the one under test, the other version, the client."""
-    return [node.import_image(archive) for archive in images.write(tmp_path_factory.mktemp("images"))]
+    folder = tmp_path_factory.mktemp("images")
+    names = [node.import_image(archive) for archive in images.write(folder)]
+    shutil.rmtree(folder)
+    return names
 
 
 @pytest.fixture(scope="session")

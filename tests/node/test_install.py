@@ -1,10 +1,12 @@
 """What a newcomer does after `helm install`: apply the example, see it deliver, publish from an application."""
 
 import json
+import subprocess
 
 import pytest
 from tests.support import cluster
 from tests.support.cluster import ROOT, get, wait_for
+from tests.support.programs import free_port
 from tests.support.receiver import Receiver
 from tests.support.release import POD, Release
 
@@ -99,3 +101,18 @@ def test_an_application_publishes_with_the_secret_of_a_token(
     (request,) = receiver.wait_for(1, path="/hello")
     assert (request.body, request.header("Upstash-Message-Id")) == (b"from a pod", said.strip())
     assert request.header("Upstash-Signature")
+
+
+def test_the_first_publish_of_the_notes(release: Release) -> None:
+    """What Helm prints after the install, copied and run, but for the port on this machine, which may be taken."""
+    notes = release.helm("get", "notes", "angarium")
+    commands = "\n".join(line[2:] for line in notes.splitlines() if line.startswith("  "))
+    port = free_port()
+    commands = commands.replace("8080:8080", f"{port}:8080").replace("127.0.0.1:8080", f"127.0.0.1:{port}")
+    done = subprocess.run(
+        ["bash", "-eu", "-c", commands],
+        env=release.node.command_environment(), capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert '"messageId"' in done.stdout and '"DELIVERED"' in done.stdout
+    release.kubectl("delete", "tokens.angarium.dev/first")

@@ -180,6 +180,10 @@ class KubeNode(ControlPlane):
         }
         return {**self.kubectl_environment(), **folders}
 
+    def command_environment(self) -> Mapping[str, str]:
+        """For commands of documentation: kubectl, Helm and curl, and this node."""
+        return {**self.helm_environment(), **self.parts.environment}
+
     def shell_environment(self) -> Mapping[str, str]:
         """For a person's shell: their own, with kubectl, Helm and this node first."""
         programs = (self.parts.program(build.HELM, "helm").parent, self.assets)

@@ -15,8 +15,9 @@ from pathlib import Path
 from tools.cache import COMPLETE, cached, fingerprint
 from tools.controlplane.build import cache_root, say
 
-PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2")
-TOOLS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "nft", "ip")
+# curl is for the commands of documentation, which are run as they stand there.
+PACKAGES = ("containerd", "runc", "containernetworking-plugins", "nftables", "iproute2", "curl")
+TOOLS = ("containerd", "containerd-shim-runc-v2", "ctr", "runc", "nft", "ip", "curl")
 NAME = "debian"
 
 
