@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import await_established, programs_of
-from tests.support.cluster import Object, apply, delete, documents_of, remove_namespace
+from tests.support.cluster import Object, apply, delete, documents_of
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import NAMESPACE, Helm
 from tools.controlplane import build
@@ -81,13 +81,11 @@ def monitoring(control_plane: ControlPlane) -> Iterator[None]:
         delete(control_plane, "CustomResourceDefinition", crd["metadata"]["name"])
 
 
-@pytest.fixture(scope="module")
-def namespaces(control_plane: ControlPlane) -> Iterator[None]:
-    """The namespace of the chart and `shop`; both enforce the restricted Pod Security Standard."""
+@pytest.fixture(scope="session")
+def namespaces(control_plane: ControlPlane) -> None:
+    """The namespace of the chart and `shop`; both enforce the restricted Pod Security Standard. They go with the
+    control plane."""
     restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
     for name in (NAMESPACE, "shop"):
         metadata = {"name": name, "labels": restricted}
         apply(control_plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-    yield
-    for name in (NAMESPACE, "shop"):
-        remove_namespace(control_plane, name)
