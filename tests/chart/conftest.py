@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.conftest import await_established, programs_of
 from tests.support.cluster import Object, apply, delete, documents_of
 from tests.support.controlplane import ControlPlane
-from tests.support.helm import Helm
+from tests.support.helm import NAMESPACE, Helm
 from tools.controlplane import build
 
 MONITORING = (
@@ -80,3 +80,13 @@ def monitoring(control_plane: ControlPlane) -> Iterator[None]:
     yield
     for crd in documents_of(Path(__file__).with_name("monitoring.yaml")):
         delete(control_plane, "CustomResourceDefinition", crd["metadata"]["name"])
+
+
+@pytest.fixture(scope="session")
+def namespaces(control_plane: ControlPlane) -> None:
+    """The namespace of the chart and `shop`; both enforce the restricted Pod Security Standard. They go with the
+    control plane."""
+    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
+    for name in (NAMESPACE, "shop"):
+        metadata = {"name": name, "labels": restricted}
+        apply(control_plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})

@@ -1,11 +1,10 @@
 """The plain manifests: as fresh as the chart, sound on a real API server, and good ground for kustomize."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.support.cluster import apply, create_namespace, documents_of, remove_namespace
+from tests.support.cluster import apply, documents_of
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import Helm, environment_of, named, only
 from tools.manifests import plain
@@ -33,7 +32,7 @@ def test_the_namespaced_one_has_nothing_of_the_whole_cluster() -> None:
 
 
 @pytest.mark.parametrize("file", plain.FILES, ids=IDS)
-def test_kubectl_applies_them_as_they_are(control_plane: ControlPlane, file: plain.Plain) -> None:
+def test_kubectl_applies_them_as_they_are(control_plane: ControlPlane, namespaces: None, file: plain.Plain) -> None:
     """Then nothing differs, and what is deleted by the file is what was made by it: never a namespace, whose volumes
     would go with it."""
     control_plane.kubectl("apply", "-f", str(file.path))
@@ -44,7 +43,7 @@ def test_kubectl_applies_them_as_they_are(control_plane: ControlPlane, file: pla
 
 @pytest.mark.parametrize("file", plain.FILES, ids=IDS)
 def test_kustomize_moves_them_to_another_namespace(
-    control_plane: ControlPlane, file: plain.Plain, tmp_path: Path
+    control_plane: ControlPlane, namespaces: None, file: plain.Plain, tmp_path: Path
 ) -> None:
     """Everything follows: the binding's ServiceAccount, and the settings, which take the namespace from the pod."""
     (tmp_path / file.path.name).write_text(file.path.read_text())
@@ -66,12 +65,3 @@ def test_kustomize_moves_them_to_another_namespace(
     assert "angarium.angarium" not in " ".join(environment_of(objects).values())
     for one in objects:
         apply(control_plane, one, dryRun="All")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def namespaces(control_plane: ControlPlane) -> Iterator[None]:
-    for name in (plain.NAMESPACE, "shop"):
-        create_namespace(control_plane, name)
-    yield
-    for name in (plain.NAMESPACE, "shop"):
-        remove_namespace(control_plane, name)

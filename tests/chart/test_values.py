@@ -53,14 +53,10 @@ def test_a_value_changes_what_it_says_and_nothing_else(render: Render, case: Cas
 
 
 def test_the_api_server_takes_all_that_is_rendered(
-    control_plane: ControlPlane, monitoring: None, render: Render
+    control_plane: ControlPlane, namespaces: None, monitoring: None, render: Render
 ) -> None:
     """Each object of every case, in a dry run that refuses unknown fields; and the pod that each StatefulSet makes, in
     a namespace that enforces the restricted Pod Security Standard: of a StatefulSet itself that would only warn."""
-    restricted = {"pod-security.kubernetes.io/enforce": "restricted"}
-    for name in (NAMESPACE, "shop"):
-        metadata = {"name": name, "labels": restricted}
-        apply(control_plane, {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     different = [one for case in ALL_CASES for one in render(with_value(case.given, case.path, case.value))]
     objects = list({json.dumps(one, sort_keys=True): one for one in different}.values())
     for name in {"default", *(one["metadata"]["name"] for one in named(objects, "ServiceAccount"))}:
