@@ -116,7 +116,7 @@ def test_probes_ask_what_operations_says(render: Render) -> None:
     assert startup["httpGet"] == liveness["httpGet"] == {"path": "/livez", "port": "health"}
     assert readiness["httpGet"] == {"path": "/readyz", "port": "health"}
     assert (liveness["timeoutSeconds"], liveness["failureThreshold"]) == (5, 3)
-    assert startup["periodSeconds"] * startup["failureThreshold"] == chart.default_of("startupSeconds")
+    assert startup["periodSeconds"] * startup["failureThreshold"] == 60
 
 
 def test_the_pod_has_what_it_needs_and_nothing_else(render: Render) -> None:

@@ -135,7 +135,6 @@ CASES = [
         90,
         {f"{env('ANGARIUM_DRAIN')}.value": "90s", f"{POD}.terminationGracePeriodSeconds": 120},
     ),
-    Case("startupSeconds", 60, {f"{CONTAINER}.startupProbe.failureThreshold": 60}),
     Case(
         "kubeconfig.existingSecret",
         "other",
@@ -381,7 +380,6 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ("watchNamespaces", ["Shop"], "/watchNamespaces/0", "value must be 'the name of a namespace'"),
     ("publicUrl", "queue.example.com", "/publicUrl", "value must be 'a URL such as https://queue.example.com'"),
     ("drainSeconds", "30s", "/drainSeconds", "got string, want integer"),
-    ("startupSeconds", 1, "/startupSeconds", "value must be 'a whole number from 10 to 86400'"),
     ("settings.drain", "5s", "/settings", "additional properties 'drain' not allowed"),
     (
         "settings.resync",

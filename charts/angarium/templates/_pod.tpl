@@ -47,12 +47,14 @@ containers:
         containerPort: 8080
       - name: health
         containerPort: 9090
-    # docs/operations.md, "Liveness and readiness", says what they ask. A large database may take minutes to migrate.
+    # docs/operations.md, "Liveness and readiness", says what they ask. /livez answers while a large
+    # database is still migrated: a minute is for a node that is slow to start programs.
     startupProbe:
       httpGet: {path: /livez, port: health}
+      initialDelaySeconds: 1
       periodSeconds: 1
       timeoutSeconds: 5
-      failureThreshold: {{ .Values.startupSeconds | int64 }}
+      failureThreshold: 60
     livenessProbe:
       httpGet: {path: /livez, port: health}
       periodSeconds: 10
