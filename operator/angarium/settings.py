@@ -98,9 +98,14 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 def _url(text: str) -> str:
+    """Of the API: publishers put paths behind it, and it stands in Secrets and logs."""
     parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise ValueError("a URL like http://angarium.example.svc:8080 is needed")
+    _ = parts.port  # raises ValueError for one that is none
+    more = "@" in parts.netloc or any(mark in text for mark in "?#") or any(map(str.isspace, text))
+    if parts.scheme not in ("http", "https") or not parts.netloc or more:
+        raise ValueError(
+            "a URL like http://angarium.example.svc:8080 is needed, without user, query, fragment and spaces"
+        )
     return text.rstrip("/")
 
 

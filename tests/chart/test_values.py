@@ -209,6 +209,7 @@ def test_kinds_that_the_cluster_does_not_know_are_left_out(helm: Helm) -> None:
         ("r" * 53, {}, "r" * 52),
         ("r" * 51, {}, "r" * 51),
         ("1e3", {"fullnameOverride": "e3"}, "e3"),
+        ("shop.eu", {}, "shop-eu-angarium"),
         ("queue", {"fullnameOverride": "f" * 51 + "-" + "f" * 11}, "f" * 51),
     ],
 )

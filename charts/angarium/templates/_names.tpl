@@ -1,10 +1,11 @@
 {{- /* Names, labels and what follows from several values. */ -}}
 
-{{- /* A StatefulSet's name: its pods get a label of it and eleven characters more, and a label's value has at most 63. */ -}}
+{{- /* A StatefulSet's name: its pods get a label of it and eleven characters more, and a label's value has at most 63.
+   A release's name may have dots, a Service's may not. */ -}}
 {{- define "angarium.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := contains $name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name $name) -}}
-{{- default $full .Values.fullnameOverride | trunc 52 | trimSuffix "-" -}}
+{{- default $full .Values.fullnameOverride | replace "." "-" | trunc 52 | trimSuffix "-" -}}
 {{- end -}}
 
 {{- /* Of what belongs to the whole cluster. A dot is in neither part, so no two releases get the same name. */ -}}

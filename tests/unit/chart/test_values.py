@@ -35,6 +35,10 @@ KUBERNETES = "Kubernetes' own"
 DURATIONS = ("0s", "1s", "30s", "59s", "60s", "1m", "90s", "5m", "1d12h", "0d0h30s", "1h1h", "007s", "366d")
 NO_DURATIONS = ("", "5", "s", "1.5s", "-1s", "5 m", "1w", "1m30", "1234567s")
 
+URLS = ("http://a", "https://queue.example.com", "http://[::1]:8080", "https://a:443/b/c@d", "https://a/")
+NO_URLS = ("queue.example.com", "ftp://a", "https://", "https:///b", "https://u:p@a", "https://u@a", "https://a/?b=c",
+           "https://a?b", "https://a/#b", "https://a#b", "https://a b", "https://a/b c", "https://a\nb")  # fmt: skip
+
 
 def camel(name: str) -> str:
     return re.sub("_(.)", lambda found: found[1].upper(), name)
@@ -119,6 +123,12 @@ def test_a_setting_is_described_and_bounded_as_in_the_program(field: Any) -> Non
         assert len(schema["enum"]) == len(re.findall(r"\w+", field.metadata["help"].split(":")[-1])) - 1
     else:
         assert schema.get("type") in ("boolean", "array") or field.name in ("host", "health_host")
+
+
+def test_a_public_url_is_taken_by_both_or_by_none() -> None:
+    schema = SCHEMA["properties"]["publicUrl"]
+    for text in (*URLS, *NO_URLS):
+        assert takes(schema, text) == program_takes("public_url", text) == (text in URLS), text
 
 
 def test_the_pod_outlives_the_drain() -> None:
