@@ -15,6 +15,7 @@ from tests.support.chart_cases import VERSION
 from tests.support.cluster import ROOT, apply, create_namespace, find, get, list_all, patch, wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import CHART, Helm
+from tests.support.markdown import blocks
 from tests.support.rights import create_service_account, token_of
 
 KINDS = ("endpoints", "queues", "schedules", "tokens", "topics")
@@ -22,6 +23,7 @@ CRDS = [f"{kind}.angarium.dev" for kind in KINDS]
 OWNER = "meta.helm.sh/release-name"
 NO_CRDS = {"crds": {"enabled": False}}
 README = (CHART / "README.md").read_text()
+INSTALL_PAGE = (ROOT / "docs" / "install.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +141,21 @@ def test_two_releases_share_a_cluster_and_a_namespace(cluster: ControlPlane, adm
         admin.succeed("uninstall", release, "-n", namespace)
 
 
-def test_the_owner_of_a_namespace_needs_no_cluster_wide_right(
+def kubernetes_admin(control_plane: ControlPlane) -> list[dict[str, Any]]:
+    """The rules of the ClusterRole `admin`, which a controller gathers in a cluster: what every cluster has."""
+    parts = (get(control_plane, "ClusterRole", f"system:aggregate-to-{part}") for part in ("admin", "edit", "view"))
+    return [rule for part in parts for rule in part["rules"]]
+
+
+def test_the_administrator_of_a_namespace_needs_no_cluster_wide_right(
     cluster: ControlPlane, admin: Helm, tmp_path: Path
 ) -> None:
-    """Whoever may do everything in one namespace, and nothing elsewhere, installs, upgrades and uninstalls it there."""
+    """Whoever is `admin` of one namespace, and nothing elsewhere, installs, upgrades and uninstalls it there, once
+    that role has what docs/install.md adds to it: nobody may make a Role with rights that they do not have."""
     create_namespace(cluster, "owned")
     create_service_account(cluster, "owned", "owner")
-    everything = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
     rbac = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "owner"}, "rules": everything}
+    role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "owner"}}
     binding = {
         "apiVersion": f"{rbac}/v1",
         "kind": "RoleBinding",
@@ -155,13 +163,19 @@ def test_the_owner_of_a_namespace_needs_no_cluster_wide_right(
         "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "owner"},
         "subjects": [{"kind": "ServiceAccount", "name": "owner", "namespace": "owned"}],
     }
-    for one in (role, binding):
+    for one in (role | {"rules": kubernetes_admin(cluster)}, binding):
         apply(cluster, one, "owned")
     kubeconfig = cluster.write_kubeconfig(tmp_path / "owner.kubeconfig", token_of(cluster, "owned", "owner"))
     owner = Helm(admin.program, tmp_path, kubeconfig)
     refused = owner.run("install", "angarium", CHART, "-n", "owned")
     assert refused.returncode != 0 and "cannot get resource" in refused.stderr
     values = {"watchNamespaces": ["owned"], **NO_CRDS}
+    refused = owner.run("install", "angarium", CHART, "-n", "owned", values=values)
+    assert refused.returncode != 0 and "not currently held" in refused.stderr
+    owner.succeed("uninstall", "angarium", "-n", "owned")
+    (added,) = (yaml.safe_load(one.text) for one in blocks(INSTALL_PAGE) if "aggregate-to-admin" in one.text)
+    assert added["metadata"]["labels"] == {f"{rbac}/aggregate-to-admin": "true"}
+    apply(cluster, role | {"rules": kubernetes_admin(cluster) + added["rules"]}, "owned")
     owner.succeed("install", "angarium", CHART, "-n", "owned", values=values)
     owner.succeed("upgrade", "angarium", CHART, "-n", "owned", values={**values, "drainSeconds": 45})
     assert drain(cluster, "owned") == "45s"

@@ -76,9 +76,9 @@ CASES = {
     "Helm without rights in the whole cluster": Case(
         shows={
             "kubectl -n shop get role angarium -o name": "role.rbac",
-            "kubectl get clusterroles -o name | grep -c angarium || true": "0",
+            "kubectl get clusterrolebindings -o name | grep -c angarium || true": "0",
         },
-        after=("helm uninstall angarium --namespace queues",),
+        after=("helm uninstall angarium --namespace queues", "kubectl delete clusterrole angarium-administrators"),
     ),
     "Plain manifests": Case(
         shows={IMAGE: "angarium.dev/angarium:0.1.0", "kubectl get clusterroles -o name": "angarium.angarium"},
