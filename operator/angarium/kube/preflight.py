@@ -78,9 +78,10 @@ def _rights_lack(rights: Sequence[Right], where: Sequence[str | None], who: str)
         place, role, file = f"in {_listed(namespaces)}", "Role there", "deploy/namespaced.yaml"
     else:
         place, role, file = "in all namespaces", "ClusterRole", "deploy/cluster.yaml"
+    doubt = " (does it exist?)" if namespaces and len(rights) == len(RIGHTS) else ""
     text = (
-        f"may not {missing} {place}: apply Angarium's {role.partition(' ')[0]} again (helm upgrade, or kubectl apply "
-        f"-f {file}), or add to the rules of a {role} that is bound to {who}: {', '.join(rules(rights))}"
+        f"may not {missing} {place}{doubt}: apply Angarium's {role.partition(' ')[0]} again as it was installed (helm "
+        f"upgrade, or {file}), or add to the rules of a {role} that is bound to {who}: {', '.join(rules(rights))}"
     )
     return Lack(EventReason.RIGHTS_MISSING, text, frozenset(namespaces) if namespaces else None)
 

@@ -67,8 +67,8 @@ async def test_a_right_is_named_with_its_namespace_and_whom_to_grant_it() -> Non
     (lack,) = await lacks(cluster, "shop", "billing")
     assert (lack.reason, lack.namespaces) == (EventReason.RIGHTS_MISSING, {"shop"})
     assert lack.text == (
-        "may not get secrets in namespace shop: apply Angarium's Role again (helm upgrade, or kubectl apply -f "
-        "deploy/namespaced.yaml), or add to the rules of a Role there that is bound to the ServiceAccount angarium of "
+        "may not get secrets in namespace shop: apply Angarium's Role again as it was installed (helm upgrade, "
+        "or deploy/namespaced.yaml), or add to the rules of a Role there that is bound to the ServiceAccount angarium of "
         'namespace platform: {apiGroups: [""], resources: [secrets], verbs: [get]}'
     )
 
@@ -77,8 +77,8 @@ async def test_in_the_whole_cluster_it_is_a_matter_of_the_cluster_role() -> None
     (lack,) = await lacks(Cluster(("", "list namespaces"), who="jane"))
     assert lack.namespaces is None
     assert lack.text == (
-        "may not list namespaces in all namespaces: apply Angarium's ClusterRole again (helm upgrade, or kubectl apply "
-        "-f deploy/cluster.yaml), or add to the rules of a ClusterRole that is bound to user jane: "
+        "may not list namespaces in all namespaces: apply Angarium's ClusterRole again as it was installed (helm "
+        "upgrade, or deploy/cluster.yaml), or add to the rules of a ClusterRole that is bound to user jane: "
         '{apiGroups: [""], resources: [namespaces], verbs: [list]}'
     )
 
@@ -115,5 +115,5 @@ async def test_all_that_a_role_grants_fits_into_one_event() -> None:
         "may not list, watch endpoints.angarium.dev, topics.angarium.dev, schedules.angarium.dev, queues.angarium.dev, "
         "tokens.angarium.dev; patch endpoints/status.angarium.dev, topics/status.angarium.dev, "
         "schedules/status.angarium.dev, queues/status.angarium.dev, tokens/status.angarium.dev; create, patch events; "
-        "get, create, patch secrets; get configmaps in namespace shop: "
+        "get, create, patch secrets; get configmaps in namespace shop (does it exist?): "
     )
