@@ -238,6 +238,12 @@ def test_wrong_values_are_refused_in_words(helm: Helm) -> None:
     assert set(helm.refusal(values)) == expected
 
 
+def test_rights_go_to_no_account_that_nobody_named(helm: Helm) -> None:
+    """With `default`, every pod of the namespace would have them."""
+    words = "value must be 'the name of an existing ServiceAccount, because serviceAccount.create is false'"
+    assert helm.refusal({"serviceAccount": {"create": False}}) == [f"'/serviceAccount/name': {words}"]
+
+
 def test_a_packed_chart_is_whole(helm: Helm, render: Render, tmp_path: Path) -> None:
     helm.succeed("package", CHART, "--destination", tmp_path)
     (archive,) = tmp_path.glob("angarium-*.tgz")

@@ -163,11 +163,8 @@ CASES = [
     Case(
         "serviceAccount.create",
         False,
-        gone("ServiceAccount/angarium", f"{SUBJECTS}[angarium]")
-        | {
-            f"{POD}.serviceAccountName": "default",
-            f"{SUBJECTS}[default]": {"kind": "ServiceAccount", "name": "default", "namespace": "angarium"},
-        },
+        gone("ServiceAccount/robot"),
+        {"serviceAccount": {"name": "robot"}},
     ),
     Case(
         "serviceAccount.name",

@@ -14,8 +14,7 @@
 {{- end -}}
 
 {{- define "angarium.serviceAccountName" -}}
-{{- $default := .Values.serviceAccount.create | ternary (include "angarium.fullname" .) "default" -}}
-{{- default $default .Values.serviceAccount.name -}}
+{{- default (include "angarium.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
 {{- define "angarium.selector" -}}
