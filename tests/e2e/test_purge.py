@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -65,6 +66,20 @@ def test_while_a_program_runs_it_is_refused_with_what_to_do(left: Angarium) -> N
 def test_nobody_to_ask_is_no_consent(left: Angarium) -> None:
     left.stop()
     refuses(purge(left), "--yes", "--dry-run")
+
+
+def test_where_nobody_reads_what_there_is_nothing_is_removed(left: Angarium) -> None:
+    """As with `angarium purge --yes | head -1`: it ends as other programs do."""
+    left.stop()
+    read, write = os.pipe()
+    os.close(read)
+    command = [ANGARIUM, "purge", f"--database={left.database}", f"--namespace={DEFAULT_USER.namespace}", "--yes"]
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (-signal.SIGPIPE, "")
+    assert purge(left, "--dry-run").stdout == HELD + "nothing is removed\n"
 
 
 def test_all_of_one_namespace_goes_and_nothing_of_another(left: Angarium, receiver: Receiver) -> None:

@@ -68,8 +68,8 @@ async def test_a_right_is_named_with_its_namespace_and_whom_to_grant_it() -> Non
     assert (lack.reason, lack.namespaces) == (EventReason.RIGHTS_MISSING, {"shop"})
     assert lack.text == (
         "may not get secrets in namespace shop: apply Angarium's Role again as it was installed (helm upgrade, "
-        "or deploy/namespaced.yaml), or add to the rules of a Role there that is bound to the ServiceAccount angarium of "
-        'namespace platform: {apiGroups: [""], resources: [secrets], verbs: [get]}'
+        "or deploy/namespaced.yaml), or add to the rules of a Role there that is bound to the ServiceAccount angarium "
+        'of namespace platform: {apiGroups: [""], resources: [secrets], verbs: [get]}'
     )
 
 
