@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from angarium.domain.declarations import ObjectRef
+from angarium.domain.declarations import Kind, ObjectRef
 from angarium.domain.errors import AngariumError
 from angarium.domain.ports import Clock
 from angarium.kube.client import JSON_PATCH, KubeClient, KubeError, Manifest, object_path
@@ -109,6 +109,7 @@ class StatusWriter:
         self._woken = asyncio.Event()
         self._conditions_pace = Pace(CONDITIONS_PER_S, clock)
         self._progress_pace = Pace(PROGRESS_PER_S, clock)
+        self._forbidden: set[tuple[str, Kind]] = set()
         self.writes = 0
 
     def touch(self, refs: Iterable[ObjectRef]) -> None:
@@ -273,19 +274,23 @@ class StatusWriter:
                 raise
             self._refused(ref, error)
             return
+        self._forbidden.discard((ref.namespace, ref.kind))
         known.standing, known.written, known.contested = Standing.of(answer), _digest(desired.status), False
         self._progress.pop(ref, None)
 
     def _refused(self, ref: ObjectRef, error: KubeError) -> None:
-        """An object that is gone, or new under its name, is told of by the watch; a missing right may be granted."""
-        if error.status != 404:
+        """An object that is gone, or new under its name, is told of by the watch; a missing right may be granted. It is
+        said once for all objects of the kind there, until one of them is written."""
+        lasting, where = error.status in (401, 403), (ref.namespace, ref.kind)
+        if error.status != 404 and not (lasting and where in self._forbidden):
             logger.error(
                 "the status of %s is refused: %s",
                 ref,
                 error,
                 extra={"action": "status.refuse", "about": ref},
             )
-        if error.status in (401, 403):
+        if lasting:
+            self._forbidden.add(where)
             self._loop.call_later(REFUSED_RETRY_S, self._touch, [ref])
 
 

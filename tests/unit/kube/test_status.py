@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -219,6 +220,24 @@ async def test_a_missing_right_is_tried_again_and_holds_back_nobody(caplog: pyte
         await asyncio.sleep(REFUSED_RETRY_S)
     assert [name for _, name, _ in cluster.written] == [OTHER.name, REF.name]
     assert "the status of Schedule shop/nightly is refused: forbidden" in caplog.text
+
+
+@pytest.mark.looptime
+async def test_a_missing_right_is_said_once_for_all_objects_of_a_kind(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a thousand Schedules, each is tried every 30 s. Once one was written, it is news again."""
+    cluster = Cluster()
+    cluster.refusals = [KubeError(403, "forbidden")] * 4
+    async with writing(cluster) as writer:
+        for ref in (REF, replace(REF, name="weekly")):
+            cluster.want(ref, status("False"))
+            writer.observed(ref, standing({}), "1")
+        await asyncio.sleep(3 * REFUSED_RETRY_S)
+        assert len(cluster.written) == 2 and caplog.text.count("is refused") == 1
+        cluster.refusals = [KubeError(403, "forbidden")]
+        cluster.want(REF, status("True"))
+        writer.touch([REF])
+        await asyncio.sleep(1)
+    assert caplog.text.count("is refused") == 2
 
 
 @pytest.mark.looptime
