@@ -77,7 +77,7 @@ def test_missing_rights_are_named_one_by_one_and_waited_for(
     with staged(control_plane, namespace, tmp_path, token=token) as stage:
         stage.angarium.start(ready=False)
         told = await_health(stage.angarium, "/readyz", 503, f"in namespace {namespace}")
-        assert f"operator: may not {named(RIGHTS)} in namespace {namespace}: " in told
+        assert f"operator: may not {named(RIGHTS)} in namespace {namespace} (does it exist?): " in told
         assert "deploy/namespaced.yaml" in told and f"the ServiceAccount angarium of namespace {namespace}" in told
         assert logged(stage, "may not", "create, patch events", namespace)
         assert stage.angarium.health("/livez")[0] == 200
