@@ -252,5 +252,5 @@ def test_a_crd_that_is_missing_is_told_in_an_event(
 
 def test_names_of_reasons_are_those_of_the_documentation() -> None:
     """See tests/cluster/test_reasons.py, which leaves them to this file."""
-    assert [EventReason.CRD_MISSING, EventReason.RIGHTS_MISSING] == ["CRDMissing", "RightsMissing"]
+    assert [EventReason.CRD_MISSING, EventReason.RIGHTS_MISSING] == ["CrdMissing", "RightsMissing"]
     assert EventReason.ALL_GRANTED == "AllGranted"

@@ -120,7 +120,7 @@ class EventReason(StrEnum):
     CLOCK_RESET = "ClockReset"
     TAKEN_OVER = "TakenOver"
     PLACE_FREED = "PlaceFreed"
-    CRD_MISSING = "CRDMissing"
+    CRD_MISSING = "CrdMissing"
     RIGHTS_MISSING = "RightsMissing"
     ALL_GRANTED = "AllGranted"
 

@@ -46,16 +46,16 @@ def test_what_lasts_is_told_once_and_again_after_ten_minutes(
     for _ in range(3):
         events.lacking([CRD])
         clock.advance(timedelta(seconds=10))
-    assert said(told) == [("CRDMissing", CRD.text, True)]
+    assert said(told) == [("CrdMissing", CRD.text, True)]
     clock.advance(timedelta(seconds=AGAIN_S))
     events.lacking([CRD])
     events.lacking([CRD])
-    assert said(told) == [("CRDMissing", CRD.text, True)]
+    assert said(told) == [("CrdMissing", CRD.text, True)]
 
 
 def test_each_reason_has_an_event_that_tells_all_of_it(events: PodEvents, told: list[Told]) -> None:
     events.lacking([CRD, SECRETS, TOPICS])
-    assert said(told) == [("CRDMissing", CRD.text, True), ("RightsMissing", f"{SECRETS.text}; {TOPICS.text}", True)]
+    assert said(told) == [("CrdMissing", CRD.text, True), ("RightsMissing", f"{SECRETS.text}; {TOPICS.text}", True)]
     events.lacking([SECRETS])
     assert said(told) == [("RightsMissing", SECRETS.text, True)]
 
