@@ -51,8 +51,9 @@ test-node: node-parts image-parts  ## Real pods on a real Kubernetes node of the
 node: node-parts image-parts  ## A Kubernetes node with the image, and a shell that knows it; it ends with the shell
 	@$(BIN)/python -m tests.node
 
-test: check controlplane image-parts test-node  ## Everything: what has to pass before a change lands
+test: check controlplane node-parts image-parts  ## Everything: what has to pass before a change lands
 	@$(BIN)/pytest -q -n 3 --dist loadfile -m "not thorough" $(REAL)
+	@$(MAKE) --no-print-directory test-node
 
 test-thorough: lint controlplane image-parts  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
