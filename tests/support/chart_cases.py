@@ -59,7 +59,7 @@ def claim(**changes: Any) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": "angarium", "app.kubernetes.io/instance": "angarium"}
     metadata = {"name": "data", "labels": labels} | changes.pop("metadata", {})
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}} | changes
-    return {CLAIM: [{"metadata": metadata, "spec": spec}]}
+    return {CLAIM: [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}]}
 
 
 def volume(text: str) -> dict[str, str]:
@@ -84,17 +84,7 @@ CASES = [
         {f"{name}.metadata.labels.app.kubernetes.io/name": "gar" for name in [*OBJECTS, f"{SET}.spec.template"]}
         | {f"Service/{name}.spec.selector.app.kubernetes.io/name": "gar" for name in ("angarium", "angarium-health")}
         | {f"{SET}.spec.selector.matchLabels.app.kubernetes.io/name": "gar"}
-        | {
-            CLAIM: [
-                {
-                    "metadata": {
-                        "name": "data",
-                        "labels": {"app.kubernetes.io/name": "gar", "app.kubernetes.io/instance": "angarium"},
-                    },
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}},
-                }
-            ]
-        },
+        | claim(metadata={"labels": {"app.kubernetes.io/name": "gar", "app.kubernetes.io/instance": "angarium"}}),
     ),
     Case(
         "fullnameOverride",
