@@ -36,7 +36,7 @@ lint: $(VENV)/.test
 check: lint  ## The quick tier: style, types, import rules, unit and contract tests (two minutes)
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not thorough" $(QUICK)
 
-controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
+controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, Helm, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
 image-parts: $(VENV)/bin/python
@@ -86,4 +86,4 @@ lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any 
 	@$(BIN)/python requirements/lock.py
 
 clean:  ## Remove the environment and local data
-	rm -rf $(VENV) .angarium .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build .angarium .mypy_cache .ruff_cache .pytest_cache
