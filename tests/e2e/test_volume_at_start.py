@@ -208,7 +208,7 @@ def lost(database: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (newer, ("schema 77", "install the newer Angarium again")),
+        (newer, ("schema 77", "install the newer one again")),
         (no_database, ("is not a database of Angarium", "name another file")),
         (lost, ("missing or empty", "put the database back")),
     ],
