@@ -30,7 +30,7 @@ from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
 from angarium.service.tenants import Purged, purge
 from angarium.settings import Networks, Settings
-from angarium.store import back_up, check_exists, open_store, restore
+from angarium.store import back_up, check_current, check_exists, open_store, restore
 from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
 
 if TYPE_CHECKING:
@@ -165,8 +165,12 @@ async def run_files(
 
 
 async def purge_tenant(settings: Settings, namespace: str, agree: Callable[[Holdings], bool]) -> Purged:
-    """`angarium purge`. Raises StoreUnusable if there is no such database, StoreInUse if a program has it."""
+    """`angarium purge`. Raises StoreUnusable if there is no such database or its schema is an earlier one.
+
+    StoreInUse if a program has it.
+    """
     check_exists(settings.database)
+    check_current(settings.database)
     store = await store_at(settings, settings.database)
     try:
         return await purge(store, namespace, agree, SystemClock().now())

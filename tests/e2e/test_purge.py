@@ -10,6 +10,7 @@ import pytest
 from tests.support.alone import NAMESPACE, TOKEN, admit, kubeconfig_of
 from tests.support.angarium import ANGARIUM, Angarium, refuses, run
 from tests.support.receiver import Receiver
+from tests.support.releases import DATABASE, FIRST
 
 from angarium.files.users import DEFAULT_USER, USERS
 
@@ -119,6 +120,16 @@ def test_its_tokens_are_good_no_more(tmp_path: Path) -> None:
         assert purge(angarium, "--yes", namespace=NAMESPACE).returncode == 0
         angarium.start(ready=False)
         assert client.get("/v2/logs").status_code == 401
+
+
+def test_a_database_of_an_earlier_schema_stays_as_it_is(tmp_path: Path) -> None:
+    """Whoever only looks does not want to upgrade it: there is no way back."""
+    database = FIRST.unpack(tmp_path)
+    before = database.read_bytes(), database.with_name(f"{DATABASE}-wal").read_bytes()
+    for flag in ("--dry-run", "--yes"):
+        done = run("purge", f"--database={database}", "--namespace=shop", flag)
+        refuses(done, "has schema 4", "with the version that runs")
+    assert (database.read_bytes(), database.with_name(f"{DATABASE}-wal").read_bytes()) == before
 
 
 def test_without_a_database_none_is_made(tmp_path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from angarium.store.backup import back_up
 from angarium.store.location import check_exists
+from angarium.store.migration import check_current
 from angarium.store.restore import restore
 from angarium.store.sqlite import SqliteStore, open_store
 
-__all__ = ["SqliteStore", "back_up", "check_exists", "open_store", "restore"]
+__all__ = ["SqliteStore", "back_up", "check_current", "check_exists", "open_store", "restore"]
