@@ -30,7 +30,7 @@ NOT_RUN = {
 }
 DEFAULT = "kubectl -n {} create serviceaccount default"
 """What a cluster makes for each namespace; the controller that does it does not run here."""
-PLACE = f"kubectl create namespace angarium && {DEFAULT.format('angarium')} || true"
+PLACE = f"kubectl create namespace angarium || true; {DEFAULT.format('angarium')} || true"
 INSTALL = "helm upgrade --install angarium charts/angarium --namespace angarium --take-ownership"
 UPGRADE = f"{INSTALL} --set drainSeconds=45"
 UNINSTALL = "helm uninstall {} --namespace {} --ignore-not-found"

@@ -62,6 +62,16 @@ def test_while_a_program_runs_it_is_refused_with_what_to_do(left: Angarium) -> N
     assert left.is_ready()
 
 
+def test_what_cannot_be_shown_is_not_removed(left: Angarium) -> None:
+    left.stop()
+    command = [ANGARIUM, "purge", f"--database={left.database}", f"--namespace={DEFAULT_USER.namespace}", "--yes"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    written = "angarium: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, written)
+    assert purge(left, "--dry-run").stdout.startswith(HELD)
+
+
 def test_nobody_to_ask_is_no_consent(left: Angarium) -> None:
     left.stop()
     refuses(purge(left), "--yes", "--dry-run")
