@@ -267,9 +267,10 @@ def purge(namespace: str, yes: bool, dry_run: bool, **flags: str | None) -> None
             ) from error
         if done.held is None:
             known = ", ".join(done.others) or "none at all"
-            _print([f"there is nothing of namespace {namespace} in {settings.database}; it has namespaces: {known}"])
+            said = f"there is nothing of namespace {namespace} in {settings.database}; it has namespaces: {known}"
         else:
-            _print(["all of it is removed" if done.removed else "nothing is removed"])
+            said = "all of it is removed" if done.removed else "nothing is removed"
+        _print([said])
         return 0
 
     _end(remove)

@@ -25,4 +25,4 @@ def test_a_pod_may_run_where_the_chart_may(control_plane: ControlPlane, namespac
 
 
 def test_there_are_some() -> None:
-    assert {page for page, _ in PODS} >= {"operations.md", "upgrade.md"}
+    assert {page for page, _ in PODS} >= {"upgrade.md"}

@@ -140,6 +140,7 @@ def test_it(pytestconfig):
 """
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("verb", "code", "processes"), [("get", 0, ()), ("list", 1, ()), ("list", 1, ("-n", "1"))], ids=str
 )

@@ -16,7 +16,7 @@ from angarium.store.connection import open_writer
 from angarium.store.intake import SQL as MESSAGES
 from angarium.store.statements import file_names, load
 
-# These answer with a whole table, or run on a small one, or before a purge; `some_messages` says itself why it may.
+# These answer with a whole table, or run on a small one; `some_messages` and `holdings` say themselves why they may.
 _MAY_SCAN = {"all", "versions", "all_keys", "tenants", "kinds", "oldest_due", "some_messages", "holdings"}
 _SMALL = {"sqlite_sequence", "usage", "u", "ended", "asked"}
 

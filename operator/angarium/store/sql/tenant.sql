@@ -89,6 +89,7 @@ SELECT namespace, uid FROM (
 ) LEFT JOIN identities USING (namespace);
 
 -- name: holdings
+-- Reads past what other tenants have: for a person who waits, while no program has the database.
 SELECT kind AS what, count(*) AS number FROM declared WHERE namespace = :namespace GROUP BY kind
 UNION ALL SELECT 'credentials', count(*) FROM credentials WHERE namespace = :namespace
 UNION ALL SELECT 'signing_keys', count(*) FROM signing_keys WHERE namespace = :namespace
