@@ -24,7 +24,7 @@ def main() -> None:
         try:
             node.start()
             image = Path(folder, "image.tar")
-            oci.write(build().image, image)
+            oci.write(build(), image)
             name = node.import_image(image)
             for number in range(1, VOLUMES + 1):
                 node.add_volume(f"volume-{number}")

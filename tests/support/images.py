@@ -4,14 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from tools.image import derived, oci
-from tools.image.build import build
+from tools.image.build import made
 
 CLIENT = "angarium.test/client:1"
 
 
 def write(folder: Path) -> list[Path]:
     """The image under test; the same with the tag of another version; one with the QStash Python SDK, too."""
-    built = build()
+    built = made()
     images = {
         "angarium": built.image,
         "other": replace(built.image, name=other_tag(built.image.name)),
