@@ -36,7 +36,7 @@ lint: $(VENV)/.test
 check: lint  ## The quick tier: style, types, import rules, unit and contract tests (two minutes)
 	@$(BIN)/pytest -q -n auto --dist loadfile -m "not thorough" $(QUICK)
 
-controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, kstatus (minutes, then cached)
+controlplane: $(VENV)/.test  ## Build the programs that the cluster tests use: a Kubernetes control plane, Helm, kstatus (minutes, then cached)
 	@$(BIN)/python tools/controlplane/build.py
 
 image-parts: $(VENV)/bin/python
@@ -51,8 +51,9 @@ test-node: node-parts image-parts  ## Real pods on a real Kubernetes node of the
 node: node-parts image-parts  ## A Kubernetes node with the image, and a shell that knows it; it ends with the shell
 	@$(BIN)/python -m tests.node
 
-test: check controlplane image-parts test-node  ## Everything: what has to pass before a change lands
+test: check controlplane node-parts image-parts  ## Everything: what has to pass before a change lands
 	@$(BIN)/pytest -q -n 3 --dist loadfile -m "not thorough" $(REAL)
+	@$(MAKE) --no-print-directory test-node
 
 test-thorough: lint controlplane image-parts  ## The long rounds: outages of minutes, many kills
 	@$(BIN)/pytest -q -m thorough --timeout 600
@@ -85,4 +86,4 @@ lock: $(VENV)/.test  ## Pin every dependency again, with hashes and without any 
 	@$(BIN)/python requirements/lock.py
 
 clean:  ## Remove the environment and local data
-	rm -rf $(VENV) .angarium .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) build .angarium .mypy_cache .ruff_cache .pytest_cache

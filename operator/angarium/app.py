@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from angarium.domain.addresses import AddressPolicy
 from angarium.domain.declarations import Kind
 from angarium.domain.entropy import Entropy
-from angarium.domain.errors import SettingsError, StoreUnusable
+from angarium.domain.errors import SettingsError
 from angarium.domain.figures import Turn
 from angarium.domain.ids import ID_ENTROPY, new_id
 from angarium.domain.instants import to_ms
@@ -30,7 +30,7 @@ from angarium.service.catalog import Catalog
 from angarium.service.keys import Keys
 from angarium.service.tenants import Purged, purge
 from angarium.settings import Networks, Settings
-from angarium.store import back_up, open_store, restore
+from angarium.store import back_up, check_current, check_exists, open_store, restore
 from angarium.telemetry import AttemptLog, Metrics, set_up_logging, sources
 
 if TYPE_CHECKING:
@@ -165,9 +165,12 @@ async def run_files(
 
 
 async def purge_tenant(settings: Settings, namespace: str, agree: Callable[[Holdings], bool]) -> Purged:
-    """`angarium purge`. Raises StoreUnusable if there is no such database, StoreInUse if a program has it."""
-    if not settings.database.is_file():
-        raise StoreUnusable(f"there is no database {settings.database}; give the one in use with --database FILE")
+    """`angarium purge`. Raises StoreUnusable if there is no such database or its schema is an earlier one.
+
+    StoreInUse if a program has it.
+    """
+    check_exists(settings.database)
+    check_current(settings.database)
     store = await store_at(settings, settings.database)
     try:
         return await purge(store, namespace, agree, SystemClock().now())

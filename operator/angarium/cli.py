@@ -227,7 +227,7 @@ def restore(file: Path, **flags: str | None) -> None:
         settings = load(flags, os.environ, Settings())
         before = restore_database(settings, file)
         kept = f"; what was there before is {before}" if before else ""
-        click.echo(f"{settings.database} is {file} now{kept}")
+        _print([f"{settings.database} is {file} now{kept}"])
         return 0
 
     _end(put_back)
@@ -251,7 +251,7 @@ def purge(namespace: str, yes: bool, dry_run: bool, **flags: str | None) -> None
     from angarium.service import tenants
 
     def agree(held: Holdings) -> bool:
-        click.echo("\n  ".join([f"namespace {namespace} has", *tenants.told(held)]))
+        _print([f"namespace {namespace} has", *(f"  {line}" for line in tenants.told(held))])
         return not dry_run and (yes or click.confirm("Remove all of this for good?", err=True))
 
     def remove() -> int:
@@ -267,9 +267,10 @@ def purge(namespace: str, yes: bool, dry_run: bool, **flags: str | None) -> None
             ) from error
         if done.held is None:
             known = ", ".join(done.others) or "none at all"
-            click.echo(f"there is nothing of namespace {namespace} in {settings.database}; it has namespaces: {known}")
+            said = f"there is nothing of namespace {namespace} in {settings.database}; it has namespaces: {known}"
         else:
-            click.echo("all of it is removed" if done.removed else "nothing is removed")
+            said = "all of it is removed" if done.removed else "nothing is removed"
+        _print([said])
         return 0
 
     _end(remove)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tests.bench.operator.cluster import NAMESPACE, running_control_plane
 from tests.support import processes
-from tests.support.image import Root, obstacle
+from tests.support.image import Root
 from tests.support.rights import cluster_operator_token
 from tools.image import oci
-from tools.image.build import build
+from tools.image.build import build, obstacle_to_tests
 
 IDLE_S = 20
 UNUSABLE = 2
@@ -26,8 +26,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make bench-image", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds
-    if obstacle():
-        print(f"make bench-image: {obstacle()}", file=sys.stderr)
+    if obstacle := obstacle_to_tests():
+        print(f"make bench-image: {obstacle}", file=sys.stderr)
         return UNUSABLE
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         measure(Path(name), rounds)

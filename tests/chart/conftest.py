@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import await_established, programs_of
-from tests.support.cluster import Object, apply, delete, documents_of
+from tests.support.cluster import Object, apply, delete, wait_for
 from tests.support.controlplane import ControlPlane
 from tests.support.helm import NAMESPACE, Helm
 from tools.controlplane import build
@@ -74,12 +74,21 @@ def render(helm: Helm) -> Render:
 
 @pytest.fixture
 def monitoring(control_plane: ControlPlane) -> Iterator[None]:
-    """The cluster knows the kinds of the Prometheus operator."""
-    for crd in apply(control_plane, Path(__file__).with_name("monitoring.yaml")):
+    """The cluster knows the kinds of the Prometheus operator, and before and after it does not: Helm asks which there
+    are, and the API server tells of them some moments after a CRD has come or gone."""
+    crds = apply(control_plane, Path(__file__).with_name("monitoring.yaml"))
+    for crd in crds:
         await_established(control_plane, crd["metadata"]["name"])
+    wait_for(lambda: monitoring_kinds(control_plane), lambda kinds: len(kinds) == len(crds), describe="kinds are told")
     yield
-    for crd in documents_of(Path(__file__).with_name("monitoring.yaml")):
+    for crd in crds:
         delete(control_plane, "CustomResourceDefinition", crd["metadata"]["name"])
+    wait_for(lambda: monitoring_kinds(control_plane), lambda kinds: not kinds, within=30, describe="kinds are gone")
+
+
+def monitoring_kinds(control_plane: ControlPlane) -> list[str]:
+    told = control_plane.kubectl("api-resources", "--api-group=monitoring.coreos.com", "-o", "name", check=False)
+    return told.stdout.split()
 
 
 @pytest.fixture(scope="session")

@@ -5,18 +5,17 @@ same to the program itself.
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from tests.cluster.conftest import programs_of
 from tests.support.cluster import ROOT
 from tests.support.controlplane import ControlPlane
 from tests.support.markdown import Block, blocks
+from tests.support.reader import Reader, reader_of
 from tests.support.released import await_gone
-from tests.support.shell import commands, run_all
+from tests.support.shell import commands
 from tools.controlplane import build
 
 PAGE = ROOT / "docs" / "upgrade.md"
@@ -31,7 +30,7 @@ NOT_RUN = {
 }
 DEFAULT = "kubectl -n {} create serviceaccount default"
 """What a cluster makes for each namespace; the controller that does it does not run here."""
-PLACE = f"kubectl create namespace angarium && {DEFAULT.format('angarium')} || true"
+PLACE = f"kubectl create namespace angarium || true; {DEFAULT.format('angarium')} || true"
 INSTALL = "helm upgrade --install angarium charts/angarium --namespace angarium --take-ownership"
 UPGRADE = f"{INSTALL} --set drainSeconds=45"
 UNINSTALL = "helm uninstall {} --namespace {} --ignore-not-found"
@@ -75,37 +74,15 @@ CASES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Somebody with a clone of the project, Helm and kubectl."""
-
-    control_plane: ControlPlane
-    folder: Path
-    environment: dict[str, str]
-
-    def run(self, *texts: str) -> str:
-        done = run_all(list(texts), self.folder, self.environment)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def reader(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """Each section leaves the CRDs there, as a person would, and those that come next take them over."""
     folder = tmp_path_factory.mktemp("upgrade")
-    for name in NEEDED:
-        shutil.copytree(ROOT / name, folder / name)
     (folder / "values.yaml").write_text("drainSeconds: 20\n")
-    for block in BLOCKS:
-        if block.language == "yaml" and (found := re.match(r"# ([\w-]+\.yaml)\n", block.text)):
-            (folder / found[1]).write_text(block.text)
-    environment = dict(control_plane.kubectl_environment())
-    environment["PATH"] = ":".join([str(control_plane.assets), str(programs_of(build.HELM)), environment["PATH"]])
+    reader = reader_of(BLOCKS, NEEDED, control_plane, folder, programs_of(build.HELM))
     control_plane.start_controller_manager()
-    yield Reader(control_plane, folder, environment)
-    run_all(
-        [UNINSTALL.format("angarium", "angarium"), "kubectl delete -f crds/ --ignore-not-found"], folder, environment
-    )
+    yield reader
+    reader.try_to(UNINSTALL.format("angarium", "angarium"), "kubectl delete -f crds/ --ignore-not-found")
     await_gone(control_plane)
     control_plane.stop_controller_manager()
 
@@ -133,7 +110,7 @@ def test_a_section(reader: Reader, section: str) -> None:
         reader.run(*todo)
         assert case.shows in reader.run(case.asked)
     finally:
-        run_all([*TIDY], reader.folder, reader.environment)
+        reader.try_to(*TIDY)
 
 
 def test_every_section_with_commands_is_followed() -> None:

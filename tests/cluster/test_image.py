@@ -15,15 +15,16 @@ from tests.support import rights
 from tests.support.angarium import UNUSABLE, run
 from tests.support.cluster import create_namespace, remove_namespace
 from tests.support.controlplane import ControlPlane
-from tests.support.image import DATA, USER, Root, obstacle
+from tests.support.image import DATA, USER, Root
 from tests.support.receiver import Receiver
 from tests.support.stage import Stage
 from tools.image import oci
-from tools.image.build import build, made, version
+from tools.image.build import build, made, obstacle_to_tests, version
 from tools.image.derived import with_packages
 
 # `make test` has made the parts of the image before; started alone, the first test does.
-pytestmark = [pytest.mark.skipif(bool(obstacle()), reason=obstacle()), pytest.mark.timeout(600)]
+OBSTACLE = obstacle_to_tests()
+pytestmark = [pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE), pytest.mark.timeout(600)]
 
 NAMESPACE = "image"
 MOST_MB = 40

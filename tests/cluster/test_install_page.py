@@ -5,7 +5,6 @@ Angarium itself, one beside the API server answers in the place of the port-forw
 """
 
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version as package_version
@@ -18,7 +17,8 @@ from tests.support.angarium import Angarium
 from tests.support.cluster import ROOT
 from tests.support.controlplane import ControlPlane
 from tests.support.markdown import Block, blocks
-from tests.support.shell import commands, run_all
+from tests.support.reader import Reader, reader_of
+from tests.support.shell import commands
 from tools.controlplane import build
 
 PAGE = ROOT / "docs" / "install.md"
@@ -118,36 +118,13 @@ WORDS_PRINTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Reader:
-    """Somebody with a clone of the project, an empty cluster, Helm and kubectl."""
-
-    control_plane: ControlPlane
-    folder: Path
-    environment: dict[str, str]
-
-    def run(self, *texts: str) -> str:
-        done = run_all(list(texts), self.folder, self.environment)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def reader(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
     """The API server is another one than that of all tests, for the page begins with an empty cluster."""
-    folder = tmp_path_factory.mktemp("install")
-    for name in NEEDED:
-        shutil.copytree(ROOT / name, folder / name)
-    for block in BLOCKS:
-        if block.language == "yaml" and (found := re.match(r"# ([\w-]+\.yaml)\n", block.text)):
-            (folder / found[1]).write_text(block.text)
     control_plane = ControlPlane(tmp_path_factory.mktemp("empty"), assets)
-    programs = (assets, programs_of(build.HELM))
-    environment = control_plane.kubectl_environment()
-    environment["PATH"] = ":".join([*map(str, programs), environment["PATH"]])
     try:
         control_plane.start()
-        yield Reader(control_plane, folder, environment)
+        yield reader_of(BLOCKS, NEEDED, control_plane, tmp_path_factory.mktemp("install"), programs_of(build.HELM))
     finally:
         control_plane.stop()
 
@@ -190,7 +167,7 @@ def test_a_section(reader: Reader, section: str, in_place_of_the_pod: str) -> No
         for command, words in case.shows.items():
             assert words in reader.run(command), command
     finally:
-        run_all([*case.after], reader.folder, reader.environment)
+        reader.try_to(*case.after)
 
 
 def test_every_section_with_commands_is_followed() -> None:

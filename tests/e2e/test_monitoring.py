@@ -16,8 +16,7 @@ from tests.support.programs import free_port
 from tests.support.promql import Matcher, Selector, read
 from tests.support.receiver import Answer, Receiver
 
-from angarium.settings import fields
-from angarium.settings import flag as flag_of
+from angarium.cli import main
 
 ROOT = Path(__file__).parents[2]
 OPERATIONS = (ROOT / "docs/operations.md").read_text()
@@ -205,7 +204,7 @@ def test_references_inside_the_page_lead_somewhere() -> None:
 
 @pytest.mark.parametrize("flag", sorted(set(re.findall(r"`(--[a-z-]+)", OPERATIONS)) - {"--as"}))
 def test_flags_on_the_page_are_flags_of_the_program(flag: str) -> None:
-    assert flag in {flag_of(field.name) for field in fields()}
+    assert flag in {option for command in main.commands.values() for each in command.params for option in each.opts}
 
 
 def test_every_line_of_a_program_has_an_action_and_no_secret(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.support.alone import NAMESPACE, TOKEN, admit, kubeconfig_of
 from tests.support.angarium import ANGARIUM, Angarium, refuses, run
 from tests.support.receiver import Receiver
+from tests.support.releases import DATABASE, FIRST
 
 from angarium.files.users import DEFAULT_USER, USERS
 
@@ -62,6 +63,16 @@ def test_while_a_program_runs_it_is_refused_with_what_to_do(left: Angarium) -> N
     assert left.is_ready()
 
 
+def test_what_cannot_be_shown_is_not_removed(left: Angarium) -> None:
+    left.stop()
+    command = [ANGARIUM, "purge", f"--database={left.database}", f"--namespace={DEFAULT_USER.namespace}", "--yes"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+    written = "angarium: standard output cannot be written: No space left on device\n"
+    assert (done.returncode, done.stderr) == (2, written)
+    assert purge(left, "--dry-run").stdout.startswith(HELD)
+
+
 def test_nobody_to_ask_is_no_consent(left: Angarium) -> None:
     left.stop()
     refuses(purge(left), "--yes", "--dry-run")
@@ -109,6 +120,16 @@ def test_its_tokens_are_good_no_more(tmp_path: Path) -> None:
         assert purge(angarium, "--yes", namespace=NAMESPACE).returncode == 0
         angarium.start(ready=False)
         assert client.get("/v2/logs").status_code == 401
+
+
+def test_a_database_of_an_earlier_schema_stays_as_it_is(tmp_path: Path) -> None:
+    """Whoever only looks does not want to upgrade it: there is no way back."""
+    database = FIRST.unpack(tmp_path)
+    before = database.read_bytes(), database.with_name(f"{DATABASE}-wal").read_bytes()
+    for flag in ("--dry-run", "--yes"):
+        done = run("purge", f"--database={database}", "--namespace=shop", flag)
+        refuses(done, "has schema 4", "with the version that runs")
+    assert (database.read_bytes(), database.with_name(f"{DATABASE}-wal").read_bytes()) == before
 
 
 def test_without_a_database_none_is_made(tmp_path: Path) -> None:

@@ -91,6 +91,11 @@ def of_nobody(volume: Volume) -> None:
     volume.data.chmod(0o500)
 
 
+def closed(volume: Volume) -> None:
+    """As a new volume is whose root is root's alone."""
+    volume.data.chmod(0o000)
+
+
 def of_its_user(volume: Volume) -> None:
     volume.data.chmod(0o700)
 
@@ -116,6 +121,7 @@ HINDRANCES: dict[str, tuple[Change, Change, str]] = {
     "read-only": (read_only, writable, "read-only file system"),
     "full": (full, free, "free disk space"),
     "folder of another user": (of_nobody, of_its_user, "not writable by this user"),
+    "folder that is closed": (closed, of_its_user, "not writable by this user"),
     "file of another user": (log_of_nobody, log_of_its_user, "owner and mode"),
     "not mounted": (moved_away, moved_back, "does not exist; mount or create it"),
 }
@@ -202,7 +208,7 @@ def lost(database: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (newer, ("schema 77", "install the newer Angarium again")),
+        (newer, ("schema 77", "install the newer one again")),
         (no_database, ("is not a database of Angarium", "name another file")),
         (lost, ("missing or empty", "put the database back")),
     ],

@@ -41,7 +41,7 @@ def test_an_upgrade_and_its_rollback(release: Release, image_names: list[str], t
     first = release.await_ready()
     name, other = image_names[:2]
     assert other == images.other_tag(name)
-    release.upgrade(**{"image.tag": other.rpartition(":")[2], "settings.logLevel": "debug"})
+    release.upgrade({"image.tag": other.rpartition(":")[2], "settings.logLevel": "debug"})
     second = release.await_ready(other_than=first["metadata"]["uid"])
     assert second["spec"]["containers"][0]["image"] == other
     traffic.flow()

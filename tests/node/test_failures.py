@@ -71,14 +71,14 @@ def test_a_right_that_is_missing(broken: Release) -> None:
 
 
 def test_too_little_memory(broken: Release) -> None:
-    broken.upgrade(wait=False, resources=LITTLE)
+    broken.upgrade({"resources": LITTLE}, wait=False)
     describe(broken, "OOMKilled", "Exit Code: 137")
     broken.rollback()
     broken.await_ready()
 
 
 def test_an_image_that_is_not_there(broken: Release) -> None:
-    broken.upgrade(wait=False, **{"image.tag": "0.0.0", "image.pullPolicy": "Never"})
+    broken.upgrade({"image.tag": "0.0.0", "image.pullPolicy": "Never"}, wait=False)
     describe(broken, "ErrImageNeverPull", 'Container image "angarium.dev/angarium:0.0.0" is not present')
     broken.rollback()
     broken.await_ready()

@@ -45,26 +45,24 @@ def test_the_database_moves_to_another_namespace(stopped: Release, tmp_path: Pat
 
 
 def test_a_namespace_that_is_gone_is_purged(stopped: Release, tmp_path: Path) -> None:
-    write_manifests(OPERATIONS, tmp_path)
     stopped.kubectl("scale", "statefulset", "angarium", "--replicas=0")
     stopped.kubectl("wait", "--for=delete", f"pod/{POD}", "--timeout=90s")
-    stopped.node.kubectl("create", "-f", str(tmp_path / "angarium-purge.yaml"))
-    succeeded = "--for=jsonpath={.status.phase}=Succeeded"
-    stopped.kubectl("wait", succeeded, "pod/angarium-purge", "--timeout=90s")
-    assert "there is nothing of namespace shop in /var/lib/angarium/" in stopped.kubectl("logs", "angarium-purge")
-    stopped.kubectl("delete", "pod", "angarium-purge")
+    said = follow(stopped, tmp_path, "A namespace that is gone", page=OPERATIONS)
+    assert "there is nothing of namespace shop in /var/lib/angarium/" in said
 
 
-def follow(release: Release, folder: Path, *sections: str) -> str:
-    """The commands of these sections of docs/upgrade.md, but those for Helm; what they print."""
-    write_manifests(UPGRADE, folder)
+def follow(release: Release, folder: Path, *sections: str, page: Path = UPGRADE) -> str:
+    """The commands of these sections, but those for Helm; what they print. The pod is that of docs/upgrade.md."""
+    for block in blocks(UPGRADE.read_text()):
+        if block.language == "yaml" and (named := re.match(r"# (\S+\.yaml)\n", block.text)):
+            (folder / named[1]).write_text(block.text)
     texts = [
-        text
+        command.text
         for section in sections
-        for block in blocks(UPGRADE.read_text())
+        for block in blocks(page.read_text())
         if (block.heading, block.language) == (section, "sh")
-        for text in (command.text for command in commands(block.text))
-        if not text.startswith((*BY_HELM, "kubectl apply "))
+        for command in commands(block.text)
+        if not command.text.startswith((*BY_HELM, "kubectl apply "))
     ]
     if "kubectl create namespace messaging" in texts:
         release.node.kubectl("create", "namespace", "messaging")
@@ -73,13 +71,3 @@ def follow(release: Release, folder: Path, *sections: str) -> str:
     done = run_all(texts, folder, release.node.command_environment())
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def write_manifests(page: Path, folder: Path) -> None:
-    """As files of the name that their first line gives, or of the object's own."""
-    for block in blocks(page.read_text()):
-        named = re.match(r"# (\S+\.yaml)\n", block.text)
-        of_pod = re.search(r"^kind: Pod\nmetadata: \{name: ([\w-]+)", block.text, re.MULTILINE)
-        if block.language == "yaml" and (named or of_pod):
-            name = named[1] if named else f"{of_pod[1]}.yaml" if of_pod else ""
-            (folder / name).write_text(block.text)

@@ -59,7 +59,7 @@ def claim(**changes: Any) -> dict[str, Any]:
     labels = {"app.kubernetes.io/name": "angarium", "app.kubernetes.io/instance": "angarium"}
     metadata = {"name": "data", "labels": labels} | changes.pop("metadata", {})
     spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}} | changes
-    return {CLAIM: [{"metadata": metadata, "spec": spec}]}
+    return {CLAIM: [{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": metadata, "spec": spec}]}
 
 
 def volume(text: str) -> dict[str, str]:
@@ -84,17 +84,7 @@ CASES = [
         {f"{name}.metadata.labels.app.kubernetes.io/name": "gar" for name in [*OBJECTS, f"{SET}.spec.template"]}
         | {f"Service/{name}.spec.selector.app.kubernetes.io/name": "gar" for name in ("angarium", "angarium-health")}
         | {f"{SET}.spec.selector.matchLabels.app.kubernetes.io/name": "gar"}
-        | {
-            CLAIM: [
-                {
-                    "metadata": {
-                        "name": "data",
-                        "labels": {"app.kubernetes.io/name": "gar", "app.kubernetes.io/instance": "angarium"},
-                    },
-                    "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "8Gi"}}},
-                }
-            ]
-        },
+        | claim(metadata={"labels": {"app.kubernetes.io/name": "gar", "app.kubernetes.io/instance": "angarium"}}),
     ),
     Case(
         "fullnameOverride",
@@ -372,14 +362,20 @@ REFUSED: list[tuple[str, Any, str, str]] = [
         "start. Give the one more CPU or memory instead (resources)'",
     ),
     ("replica", 1, "", "additional properties 'replica' not allowed"),
-    ("image.repository", "", "/image/repository", "minLength: got 0, want 1"),
+    (
+        "image.repository",
+        "mirror.example.com/angarium:0.1.0",
+        "/image/repository",
+        "value must be 'where the image is, without tag and digest, such as registry.example.com/platform/angarium'",
+    ),
+    ("image.tag", 1.5, "/image/tag", "value must be 'a tag such as 0.1.0, in quotes if it looks like a number'"),
     ("image.digest", "abc", "/image/digest", "value must be 'a digest such as sha256: and 64 hexadecimal digits'"),
     ("image.pullPolicy", "Sometimes", "/image/pullPolicy", "value must be one of 'IfNotPresent', 'Always', 'Never'"),
     ("imagePullSecrets", ["pull"], "/imagePullSecrets/0", "got string, want object"),
     ("crds.enabled", "yes", "/crds/enabled", "got string, want boolean"),
     ("watchNamespaces", ["Shop"], "/watchNamespaces/0", "value must be 'the name of a namespace'"),
     ("publicUrl", "queue.example.com", "/publicUrl", "value must be 'a URL such as https://queue.example.com'"),
-    ("drainSeconds", "30s", "/drainSeconds", "got string, want integer"),
+    ("drainSeconds", "30s", "/drainSeconds", "value must be 'a whole number from 0 to 3600'"),
     ("settings.drain", "5s", "/settings", "additional properties 'drain' not allowed"),
     (
         "settings.resync",
@@ -395,7 +391,7 @@ REFUSED: list[tuple[str, Any, str, str]] = [
     ),
     (
         "settings.keepMessages",
-        "30s",
+        5,
         "/settings/keepMessages",
         "value must be 'a duration of 1m or more in whole numbers with units, such as 5m, 12h or 1d12h'",
     ),

@@ -110,6 +110,9 @@ def _of_inner(path: str, old: Schema, new: Schema) -> Iterator[str]:
             yield from _of_schema(f"{path}.{name}", inner, fields[name])
         elif not new.get("x-kubernetes-preserve-unknown-fields"):
             yield f"{path}.{name}: is gone, and with it what objects say there"
+    if old.get("x-kubernetes-preserve-unknown-fields"):
+        for name in fields.keys() - old.get("properties", {}).keys():
+            yield f"{path}.{name}: has a schema now, and objects may say anything there"
     for field, mark in (("items", "[]"), ("additionalProperties", ".*")):
         if field in old and field in new:
             yield from _of_schema(f"{path}{mark}", old[field], new[field])

@@ -7,14 +7,12 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.support.angarium import Angarium
 from tests.support.controlplane import ControlPlane
 from tools.image import oci
-from tools.image.build import CannotBuild, check_machine
 
 USER = 65532
 DATA = "/var/lib/angarium"
@@ -29,18 +27,6 @@ mount --rbind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
 exec env -i "$@"
 """
-
-
-@cache
-def obstacle() -> str:
-    """Why this machine cannot build the image or run it like this; empty if it can."""
-    if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], check=False).returncode:
-        return "running the image's root file system needs root and mount namespaces"
-    try:
-        check_machine()
-    except CannotBuild as error:
-        return str(error)
-    return ""
 
 
 class Root:

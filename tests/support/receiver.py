@@ -176,7 +176,7 @@ class Receiver:
             return web.Response()
         if answer.ending in ("endless", "broken"):
             return await self._stream(request, answer)
-        return web.Response(status=answer.status, headers=list(answer.headers), body=answer.body)  # type: ignore[arg-type]
+        return web.Response(status=answer.status, headers=list(answer.headers), body=answer.body)
 
     async def _stream(self, request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         response = web.StreamResponse(status=answer.status)

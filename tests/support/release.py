@@ -30,8 +30,9 @@ class Release:
         """Returns when it is Ready, unless nobody is to `wait`."""
         self._apply("install", wait, {})
 
-    def upgrade(self, *, wait: bool = True, **values: Any) -> None:
-        self._apply("upgrade", wait, values)
+    def upgrade(self, values: Mapping[str, Any] | None = None, *, wait: bool = True) -> None:
+        """`values` are for this revision only, by their paths."""
+        self._apply("upgrade", wait, values or {})
 
     def rollback(self) -> None:
         """To the revision before; returns when it is Ready."""

@@ -109,7 +109,7 @@ def test_print_prints_nothing_but_the_folder(cache: Path) -> None:
 
 def test_a_failure_says_what_to_do() -> None:
     broken = replace(CONTROL_PLANE, packages={"etcd": "example.invalid/no/such/module"})
-    with pytest.raises(build.ControlPlaneMissing, match=r"(?s)GOPROXY.*make controlplane.*KUBEBUILDER_ASSETS"):
+    with pytest.raises(build.ControlPlaneMissing, match=r"(?s)GOPROXY.*the same make command.*KUBEBUILDER_ASSETS"):
         build.build(broken)
 
 

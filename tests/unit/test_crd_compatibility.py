@@ -177,6 +177,10 @@ LOSES: dict[str, tuple[Change, str]] = {
         lambda crd: fields(crd)["body"]["properties"]["json"].pop("x-kubernetes-preserve-unknown-fields"),
         "v1alpha1.spec.body.json: x-kubernetes-preserve-unknown-fields is gone",
     ),
+    "what was left open is judged": (
+        lambda crd: fields(crd)["body"]["properties"]["json"].update(properties={"id": {"type": "string"}}),
+        "v1alpha1.spec.body.json.id: has a schema now",
+    ),
     "a version is gone": (
         lambda crd: (later_version(crd), crd["spec"]["versions"].pop(0)), "v1alpha1: is gone"
     ),

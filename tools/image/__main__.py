@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from tools.image import oci
-from tools.image.build import ROOT, CannotBuild, build, check_machine
+from tools.image.build import ROOT, CannotBuild, build, obstacle_to_tests
 from tools.image.dockerfile import DockerfileError
 from tools.image.shares import shares
 
@@ -45,10 +45,8 @@ def main() -> None:
 
 def keep() -> None:
     """Before the tests, which wait for nothing as long as this may take. Where it cannot be, they say so."""
-    try:
-        check_machine()
-    except CannotBuild as error:
-        print(f"the tests of the image will not run: {error}", file=sys.stderr)
+    if why := obstacle_to_tests():
+        print(f"the tests of the image will not run: {why}", file=sys.stderr)
         return
     try:
         build()

@@ -86,6 +86,18 @@ def check_machine(base: str = "debian:12-slim") -> None:
     )
 
 
+def obstacle_to_tests() -> str:
+    """Why the tests cannot build the image on this machine, or run its root file system; empty if they can."""
+    unshare = shutil.which("unshare")
+    if os.geteuid() != 0 or not unshare or subprocess.run([unshare, "--mount", "true"], check=False).returncode:
+        return "running the image's root file system needs root and mount namespaces"
+    try:
+        check_machine()
+    except CannotBuild as error:
+        return str(error)
+    return ""
+
+
 def _run(recipe: Recipe, root: Path, cache: Path | None) -> Stage:
     folders: dict[str, Path] = {}
     keys: dict[str, str] = {}

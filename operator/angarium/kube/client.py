@@ -32,7 +32,8 @@ TIMEOUT_S = 15
 MOST_WARNINGS = 100
 
 FIELD_MANAGER = "angarium"
-"""As the API server names us in managedFields: it takes the User-Agent where a request names no manager."""
+"""As the API server names us in managedFields. Told with each write: what forwards us may change the User-Agent."""
+WRITTEN_BY = {"fieldManager": FIELD_MANAGER}
 UNAUTHORIZED = 401
 UNKNOWN_CALLER = (
     "the API server does not take these credentials; the token of the service account or kubeconfig is wrong, has "
@@ -90,10 +91,10 @@ class KubeClient:
         return await self._call("GET", path, query)
 
     async def create(self, path: str, body: Manifest) -> Manifest:
-        return await self._call("POST", path, {}, body)
+        return await self._call("POST", path, WRITTEN_BY, body)
 
     async def patch(self, path: str, body: Manifest | list[Manifest], content_type: str) -> Manifest:
-        return await self._call("PATCH", path, {}, body, content_type)
+        return await self._call("PATCH", path, WRITTEN_BY, body, content_type)
 
     async def pages(self, path: str) -> AsyncIterator[list[Manifest]]:
         """A whole list in pages. Raises KubeError before it is complete, never ends early without one."""

@@ -20,6 +20,7 @@ from angarium.domain.ports import CatalogStore, Clock
 from angarium.domain.reasons import EventReason, RunReason
 from angarium.kube.client import MERGE_PATCH, KubeClient, KubeError, core_path
 from angarium.kube.pace import Pace
+from angarium.kube.preflight import RIGHTS, rules
 from angarium.resources.manifest import API_VERSION
 from angarium.resources.times import format_time
 
@@ -36,7 +37,7 @@ MESSAGE_LENGTH = 1024
 NAME_LENGTH = 200
 """Of the name of the object in that of its Event, which may have 253 characters in all."""
 COMPONENT = "angarium"
-EVENT_RULE = '{apiGroups: [""], resources: [events], verbs: [create, patch]}'
+EVENT_RULE = ", ".join(rules(right for right in RIGHTS if right.resource == "events"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -243,8 +243,6 @@ class TokenSecrets:
             return TokenView(adopted=False), (Problem(ReferenceReason.SECRET_CONFLICT, _leaving(secret)),)
         if not one.ours and not one.complete:
             return TokenView(adopted=False), (Problem(ReferenceReason.SECRET_CONFLICT, _conflict(secret, one.token)),)
-        if one.handed_over and one.manifest is not None:
-            await self._release(one, one.manifest)
         text = one.text or token_text(os.urandom(SECRET_ENTROPY))
         try:
             await self._admit(one, Credential(ref.namespace, ref.name, token_hash(text), one.token.access))
@@ -253,21 +251,32 @@ class TokenSecrets:
             return TokenView(adopted=not one.ours), (Problem(ReferenceReason.TOKEN_IN_USE, text),)
         if one.ours:
             return await self._write(one, text, keys), ()
+        problems: list[Problem] = []
         if one.keys is not None and (one.keys.current, one.keys.next) != (keys.current, keys.next):
-            return TokenView(adopted=True), (Problem(ReferenceReason.KEY_MISMATCH, _mismatch(secret, ref.namespace)),)
-        return TokenView(adopted=True), ()
+            problems.append(Problem(ReferenceReason.KEY_MISMATCH, _mismatch(secret, ref.namespace)))
+        if one.handed_over and one.manifest is not None:
+            problems += await self._release(one, one.manifest)
+        return TokenView(adopted=True), tuple(problems)
 
-    async def _release(self, one: _Found, manifest: Manifest) -> None:
-        """So that nothing takes it away with its Token: whoever applies it now decides."""
+    async def _release(self, one: _Found, manifest: Manifest) -> list[Problem]:
+        """So that nothing takes it away with its Token: whoever applies it now decides. A cluster may forbid that
+        (OwnerReferencesPermissionEnforcement wants the right to delete Secrets for it); the token is good all the same.
+        """
         ref, secret = one.declared.ref, one.token.secret_name
         path = core_path(ref.namespace, "secrets", secret)
-        await self._client.patch(path, release(manifest, one.declared.uid, LABEL), JSON_PATCH)
+        try:
+            await self._client.patch(path, release(manifest, one.declared.uid, LABEL), JSON_PATCH)
+        except KubeError as error:
+            if error.unreachable:
+                raise
+            return [Problem(ReferenceReason.SECRET_NOT_WRITTEN, _kept(secret, error))]
         logger.info(
             "Secret %r of %s was applied by somebody else: from now on it is read and never written",
             secret,
             ref,
             extra={"action": "token.handover", "about": ref},
         )
+        return []
 
     async def _admit(self, one: _Found, credential: Credential) -> None:
         """Let the token in, unless its Token has been deleted meanwhile: what is revoked has to stay revoked."""
@@ -343,6 +352,14 @@ def _leaving(secret: str) -> str:
     return (
         f"Secret {secret!r} belongs to an earlier Token and goes with it; this Token's own follows within seconds. "
         "If it stays, nothing collects garbage in this cluster: delete it"
+    )
+
+
+def _kept(secret: str, error: KubeError) -> str:
+    return (
+        f"Secret {secret!r} was applied by somebody else and is adopted, but still goes with its Token, because the "
+        f"operator may not take its ownerReference off: {error}. Remove that by hand (kubectl edit secret {secret}); "
+        "it is tried again every 10 s"
     )
 
 

@@ -11,6 +11,7 @@ from urllib.parse import quote
 from angarium.domain.errors import StoreError, StoreUnusable
 from angarium.store.faults import translated
 from angarium.store.functions import register
+from angarium.store.location import check_exists, looking
 from angarium.store.lock import FileLock, lock_of
 from angarium.store.migration import APPLICATION_ID
 from angarium.store.wal import check_log
@@ -22,10 +23,10 @@ def back_up(database: Path, target: Path) -> int:
     `target` is there only when it is complete and sound, and on the disk. Raises StoreUnusable if there is no such
     database, `target` exists or cannot be made, or what the log had is lost; StoreError if copying fails.
     """
-    if not database.is_file():
-        raise StoreUnusable(f"there is no database {database}; give the one in use with --database FILE")
-    if target.exists():
-        raise StoreUnusable(f"{target} exists already; give a new name, or remove it")
+    check_exists(database)
+    with looking():
+        if target.exists():
+            raise StoreUnusable(f"{target} exists already; give a new name, or remove it")
     _check_log(database.resolve())
     with partial(target) as file:
         try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from angarium.domain.errors import StoreUnusable, StoreUnwritable
@@ -17,6 +18,25 @@ _NETWORK = frozenset(
 _SUFFIXES = ("", "-wal", "-shm", ".lock")
 
 
+@contextlib.contextmanager
+def looking() -> Iterator[None]:
+    """What the system refuses to tell of a file becomes StoreUnwritable, which a mount or a person may change."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreUnwritable(
+            f"{error.filename} cannot be looked at: {error.strerror}; check owner and mode of its folders"
+        ) from error
+
+
+def check_exists(database: Path) -> None:
+    """Raises StoreUnusable if there is no such file: for what must never begin a new one."""
+    with looking():
+        if not database.is_file():
+            raise StoreUnusable(f"there is no database {database}; give the one in use with --database FILE")
+
+
+@looking()
 def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
     """Raises StoreUnwritable if the folder is missing or anything is not writable: that may change by itself.
 
@@ -24,14 +44,14 @@ def check_location(database: Path, mounts: Path = _MOUNTS) -> None:
     them, and is not found by the others.
     """
     folder = database.parent
-    if database.is_dir():
-        raise StoreUnusable(f"{database} is a folder; name the database file in it")
     if not folder.is_dir():
         raise StoreUnwritable(f"the folder {folder} of the database does not exist; mount or create it")
     if os.statvfs(folder).f_flag & os.ST_RDONLY:
         raise StoreUnwritable(f"the folder {folder} of the database lies on a read-only file system; make it writable")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise StoreUnwritable(f"the folder {folder} of the database is not writable by this user; change its owner")
+    if database.is_dir():
+        raise StoreUnusable(f"{database} is a folder; name the database file in it")
     for file in (database.with_name(database.name + suffix) for suffix in _SUFFIXES):
         if file.exists() and not os.access(file, os.R_OK | os.W_OK):
             raise StoreUnwritable(f"{file} may not be read and written by this user; check its owner and mode")

@@ -13,6 +13,8 @@ from urllib.parse import quote
 from angarium.domain.errors import StoreUnusable
 from angarium.store.faults import translated
 from angarium.store.head import read_head
+from angarium.store.lock import FileLock
+from angarium.store.wal import check_log
 
 APPLICATION_ID = 0x416E6761  # "Anga": SQLite's header field that says whose file this is
 _FILE = re.compile(r"(\d{4})_\w+\.sql")
@@ -52,6 +54,21 @@ def check_schema(database: Path, logged: bytes | None) -> None:
             f"the database {database} has schema {head.schema}, made by {known or 'a newer Angarium'}, but this is "
             f"Angarium {program()}, which knows schemas up to {newest}; install "
             f"{f'{known} or newer' if known else 'the newer one'} again, or restore a backup from before the upgrade"
+        )
+
+
+def check_current(database: Path) -> None:
+    """Raises StoreUnusable if opening the database would bring it to a newer schema; StoreInUse if a program has it."""
+    lock = FileLock(database.resolve())
+    try:
+        head = read_head(database, check_log(database.resolve()))
+    finally:
+        lock.release()
+    newest = migrations()[-1][0]
+    if head is not None and head.application == APPLICATION_ID and head.schema < newest:
+        raise StoreUnusable(
+            f"the database {database} has schema {head.schema}, and Angarium {program()} would bring it to {newest}, "
+            "from which there is no way back; do this with the version that runs, or start this one first"
         )
 
 

@@ -13,7 +13,7 @@ from angarium.store.backup import partial, sync
 from angarium.store.faults import translated
 from angarium.store.functions import register
 from angarium.store.head import read_head
-from angarium.store.location import check_location, replaced_name
+from angarium.store.location import check_location, looking, replaced_name
 from angarium.store.lock import FileLock
 from angarium.store.migration import APPLICATION_ID, check_schema
 
@@ -27,10 +27,10 @@ def restore(source: Path, database: Path) -> Path | None:
     place for the one before is taken; StoreError if copying fails.
     """
     database = database.resolve()
+    check_location(database.with_name(f"{database.name}.restored"))
     _check_source(source, database)
     replaced = replaced_name(database)
     _check_free(database, replaced)
-    check_location(database.with_name(f"{database.name}.restored"))
     lock = FileLock(database)
     try:
         with partial(database) as file:
@@ -60,6 +60,7 @@ def _files(database: Path) -> list[Path]:
     return [database, *(database.with_name(database.name + suffix) for suffix in _BESIDE)]
 
 
+@looking()
 def _check_source(source: Path, database: Path) -> None:
     """All that can be told before it is copied."""
     if not source.is_file():

@@ -287,9 +287,23 @@ HANDOVER = (
     Mutant(
         "what kubectl has applied without a change is applied",
         "kube/handover.py",
-        '    if LAST_APPLIED in (metadata.get("annotations") or {}):\n        return True\n',
+        "    if applied is not None and _says(applied, key):\n        return True\n",
         "",
         (_HANDOVER,),
+    ),
+    Mutant(
+        "a label that is kept in Git leaves a Secret ours",
+        "kube/handover.py",
+        "applied is not None and _says(applied, key)",
+        "applied is not None",
+        (_HANDOVER,),
+    ),
+    Mutant(
+        "marks that may not be taken off do not keep a token out",
+        "kube/tokens.py",
+        "            return [Problem(ReferenceReason.SECRET_NOT_WRITTEN, _kept(secret, error))]\n",
+        "            raise\n",
+        (_TOKENS,),
     ),
     Mutant(
         "other owners of a Secret stay when we leave it",

@@ -6,6 +6,7 @@ _EVENTS = "unit/kube/test_events.py"
 _REFERENCES = "unit/kube/test_references.py"
 _ROLLBACK = "unit/store/test_rollback.py"
 _MIGRATIONS = "unit/store/test_migrations.py"
+_OPENING = "unit/store/test_opening.py"
 _RESTORE = "unit/store/test_restore.py"
 
 RESTARTS = (
@@ -78,5 +79,19 @@ RESTARTS = (
         "zip(_files(database), _files(replaced), strict=True)",
         "zip(_files(database)[:1], _files(replaced)[:1], strict=True)",
         (_RESTORE,),
+    ),
+    Mutant(
+        "who only looks at a database does not migrate it",
+        "store/migration.py",
+        "head.schema < newest",
+        "head.schema < 0",
+        (_ROLLBACK,),
+    ),
+    Mutant(
+        "a file that may not be looked at is waited for",
+        "store/location.py",
+        '        raise StoreUnwritable(\n            f"{error.filename}',
+        '        raise StoreUnusable(\n            f"{error.filename}',
+        (_OPENING,),
     ),
 )

@@ -106,8 +106,8 @@ def test_a_setting_is_described_and_bounded_as_in_the_program(field: Any) -> Non
     schema = settings_in_chart()[camel(field.name)]
     default = default_text(field.default)
     assert schema["description"] == field.metadata["help"] + (f" Default: {default}." if default else "")
-    if schema.get("type") == "integer":
-        bounds = schema["if"]["not"]
+    bounds = schema.get("if", {}).get("not", {})
+    if bounds.get("type") == "integer":
         for bound, beyond in ((bounds["minimum"], -1), (bounds["maximum"], 1)):
             assert program_takes(field.name, str(bound)) and not program_takes(field.name, str(bound + beyond))
             assert takes(schema, bound) and not takes(schema, bound + beyond)

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tools.image import __main__ as command
 from tools.image import build, lock, oci, shares
 from tools.image.build import CannotBuild
 from tools.image.oci import Entry
@@ -126,6 +127,16 @@ def test_another_system_is_told_to_use_an_engine(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("platform.freedesktop_os_release", lambda: values)
     with pytest.raises(CannotBuild, match=rf"this is .*{values['VERSION_ID']}.*docker build -f operator/Dockerfile"):
         build.check_machine()
+
+
+def test_parts_of_the_image_are_kept_only_where_the_tests_can_run_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would be fetched and packed for nothing, or fail for nothing."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    monkeypatch.setattr(command, "build", lambda: pytest.fail("it is built"))
+    command.keep()
+    assert "will not run: running the image's root file system needs root" in capsys.readouterr().err
 
 
 def test_without_apt_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

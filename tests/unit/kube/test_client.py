@@ -13,6 +13,7 @@ from kubernetes.aio.client.configuration import Configuration
 
 from angarium.kube.access import configuration
 from angarium.kube.client import (
+    FIELD_MANAGER,
     FIRST_PAGE,
     JSON_PATCH,
     LARGEST_PAGE,
@@ -32,6 +33,8 @@ async def answer(request: web.Request) -> web.Response:
             return web.Response(text="a proxy's page")
         case "/list":
             return web.json_response([])
+        case "/writes":
+            return web.json_response(dict(request.query))
         case "/objects":
             return web.json_response(page_of(request))
         case "/refused":
@@ -72,6 +75,12 @@ async def test_a_warning_is_logged_once(client: KubeClient, caplog: pytest.LogCa
         for _ in range(2):
             await client.patch("/warns", {}, JSON_PATCH)
     assert [record.getMessage() for record in caplog.records] == [f"the API server warns about PATCH /warns: {UNKNOWN}"]
+
+
+async def test_each_write_says_whose_it_is(client: KubeClient) -> None:
+    """In managedFields: what forwards requests may put its own User-Agent there."""
+    assert await client.create("/writes", {}) == {"fieldManager": FIELD_MANAGER}
+    assert await client.patch("/writes", {}, JSON_PATCH) == {"fieldManager": FIELD_MANAGER}
 
 
 @pytest.mark.parametrize(

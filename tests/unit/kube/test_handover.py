@@ -9,8 +9,12 @@ from angarium.kube.handover import LAST_APPLIED, is_applied, release
 LABEL = "angarium.dev/token"
 
 
-def managed(manager: str, field: str, *keys: str) -> dict[str, Any]:
-    return {"manager": manager, "fieldsV1": {field: {f"f:{key}": {} for key in keys}}}
+def managed(manager: str, field: str, *keys: str, operation: str = "Update") -> dict[str, Any]:
+    return {"manager": manager, "operation": operation, "fieldsV1": {field: {f"f:{key}": {} for key in keys}}}
+
+
+def last_applied(text: str) -> dict[str, Any]:
+    return {"annotations": {LAST_APPLIED: text}}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +28,20 @@ def managed(manager: str, field: str, *keys: str) -> dict[str, Any]:
         ({"managedFields": [managed("kustomize-controller", "f:stringData", "QSTASH_TOKEN")]}, True),
         ({"managedFields": [managed("angarium", "f:data"), managed("helm", "f:data", "QSTASH_TOKEN")]}, True),
         ({"managedFields": [{"manager": "odd"}], "annotations": None}, False),
-        ({"annotations": {LAST_APPLIED: "{}"}}, True),
+        # Whoever applies on the server is not us, whatever name they take.
+        ({"managedFields": [managed("angarium", "f:data", "QSTASH_TOKEN", operation="Apply")]}, True),
+        # Somebody has emptied managedFields, then applied a label: nobody knows any more who said what.
+        ({"managedFields": [managed("before-first-apply", "f:data", "QSTASH_TOKEN")]}, False),
+        ({"managedFields": [{"manager": "odd", "fieldsV1": {"f:data": None}}]}, False),
+        (last_applied('{"data": {"QSTASH_TOKEN": "dGV4dA=="}}'), True),
+        (last_applied('{"stringData": {"QSTASH_TOKEN": "text"}, "data": null}'), True),
+        # A label or an annotation for the tool that copies Secrets to other namespaces, kept in Git.
+        (last_applied('{"metadata": {"labels": {"copy": "yes"}}}'), False),
+        (last_applied('{"data": {"QSTASH_URL": "aHR0cA=="}}'), False),
+        # What cannot be read is somebody's all the same, and must not hold back other Tokens.
+        (last_applied("{"), True),
+        (last_applied("[]"), True),
+        (last_applied("[" * 200_000), True),
         ({"annotations": {"example.com/note": "ours"}}, False),
     ],
 )

@@ -42,10 +42,11 @@ class FakeStore(FakeCredentials):
 
 @dataclass
 class FakeApi:
-    """Secrets by path; `refusals` are raised for whatever is asked about a path."""
+    """Secrets by path; `refusals` are raised for whatever is asked about a path, `unchangeable` for a patch of it."""
 
     secrets: dict[str, Manifest] = field(default_factory=dict)
     refusals: dict[str, KubeError] = field(default_factory=dict)
+    unchangeable: dict[str, KubeError] = field(default_factory=dict)
 
     async def get(self, path: str) -> Manifest:
         self._check(path)
@@ -62,6 +63,8 @@ class FakeApi:
 
     async def patch(self, path: str, body: list[Manifest], kind: str) -> Manifest:
         self._check(path)
+        if path in self.unchangeable:
+            raise self.unchangeable[path]
         held = self.secrets[path]
         tested, changed, *_ = body
         assert tested["value"] == held["metadata"]["resourceVersion"]
@@ -274,6 +277,22 @@ async def test_a_secret_that_somebody_applies_over_ours_is_theirs() -> None:
     outcome, problems = scene.secrets.outcome(next(iter(scene.store.tokens)))
     assert (outcome and outcome.adopted, problems) == (True, ())
     assert scene.store.keys["shop"].adopted
+
+
+async def test_marks_that_may_not_be_taken_off_do_not_keep_the_token_out(caplog: pytest.LogCaptureFixture) -> None:
+    """OwnerReferencesPermissionEnforcement, which OpenShift has on, wants the right to delete Secrets for that."""
+    scene = Scene("app")
+    await scene.secrets.reconcile()
+    scene.api.applied("app", **{TOKEN: b"text"})
+    scene.api.unchangeable[path_of("app")] = KubeError(403, "cannot set an ownerRef on a resource you can't delete")
+    for _ in range(2):
+        await scene.secrets.reconcile()
+    assert scene.admits("text")
+    outcome, (problem,) = scene.secrets.outcome(next(iter(scene.store.tokens)))
+    assert outcome and outcome.adopted
+    assert problem.reason == "SecretNotWritten"
+    assert "still goes with its Token" in problem.message and "you can't delete" in problem.message
+    assert not [line for line in caplog.messages if "applied by somebody else" in line]
 
 
 async def test_another_key_that_somebody_applies_leaves_it_ours() -> None:

@@ -3,6 +3,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from socket import gethostname
 
@@ -10,10 +11,10 @@ import pytest
 from tests.support.fakes import FakeClock
 from tests.support.stores import ids, publication
 
-from angarium.domain.errors import StoreError, StoreUnusable
+from angarium.domain.errors import StoreError, StoreUnusable, StoreUnwritable
 from angarium.domain.ports import Limits, Retention
 from angarium.store import SqliteStore, open_store
-from angarium.store.location import check_location, file_system_of
+from angarium.store.location import check_exists, check_location, file_system_of
 from angarium.store.migration import APPLICATION_ID, migrate, migrations
 
 HOLD = """
@@ -104,6 +105,13 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may write anywhere
     with pytest.raises(StoreUnusable, match="not writable"):
         check_location(tmp_path / "a.db")
+
+
+@pytest.mark.parametrize("look", [check_location, check_exists])
+def test_what_the_system_does_not_tell_of_a_file(tmp_path: Path, look: Callable[[Path], None]) -> None:
+    """A folder that is closed to us is another such case, but not for root."""
+    with pytest.raises(StoreUnwritable, match="aaa cannot be looked at: File name too long; check owner and mode"):
+        look(tmp_path / ("a" * 300))
 
 
 def test_a_file_that_is_no_database(tmp_path: Path) -> None:

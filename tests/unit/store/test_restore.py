@@ -172,6 +172,10 @@ def test_what_is_no_sound_backup_is_refused(spoil: Step, words: str, database: P
     assert {file.name: file.read_bytes() for file in database.parent.iterdir() if file.suffix != ".lock"} == before
 
 
+def test_a_backup_that_cannot_be_looked_at(database: Path) -> None:
+    assert "cannot be looked at: File name too long" in refusal(database.with_name("a" * 300), database)
+
+
 def test_the_database_itself_is_no_backup(database: Path) -> None:
     assert "is the database itself" in refusal(database, database)
 

@@ -11,12 +11,13 @@ from uuid import uuid4
 
 import pytest
 from tests.support.fakes import FakeClock
+from tests.support.releases import FIRST
 from tests.support.stores import accepted, publication
 
 from angarium.domain.errors import StoreUnusable
 from angarium.domain.ports import Limits, Retention
 from angarium.store import SqliteStore, migration, open_store
-from angarium.store.migration import APPLICATION_ID, migrations, program
+from angarium.store.migration import APPLICATION_ID, check_current, migrations, program
 
 NEWEST = migrations()[-1][0]
 NEXT = (NEWEST + 1, "CREATE TABLE of_the_future (x);")
@@ -170,3 +171,13 @@ def test_a_database_without_a_table_is_begun(make: Making, tmp_path: Path) -> No
     with closing(sqlite3.connect(tmp_path / "a.db")) as connection:
         assert connection.execute("PRAGMA application_id").fetchone() == (APPLICATION_ID,)
         assert connection.execute("SELECT * FROM migrations").fetchall() == [(NEWEST, program())]
+
+
+def test_what_must_not_migrate_refuses_an_earlier_schema(tmp_path: Path) -> None:
+    database = FIRST.unpack(tmp_path)
+    before = contents(tmp_path)
+    with pytest.raises(StoreUnusable, match="has schema 4, .* with the version that runs, or start this one first"):
+        check_current(database)
+    assert contents(tmp_path) == before
+    asyncio.run(opened(database).close())
+    check_current(database)
