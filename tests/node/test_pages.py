@@ -22,8 +22,8 @@ BY_HELM = ("helm ", "kubectl -n angarium rollout ")
 @pytest.fixture
 def stopped(release: Release) -> Iterator[Release]:
     """Whatever a page leaves behind, Angarium runs again afterwards."""
+    before = release.pod()["metadata"]["uid"]
     yield release
-    before = release.kubectl("get", "pod", POD, "-o", "jsonpath={.metadata.uid}", check=False)
     release.kubectl("scale", "statefulset", "angarium", "--replicas=1")
     release.await_ready(other_than=before)
 
