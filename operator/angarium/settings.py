@@ -88,6 +88,8 @@ def _networks(text: str) -> Networks:
 
 def _names(text: str) -> tuple[str, ...]:
     names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if text and not names:
+        raise ValueError("it names no namespace: leave it out, or empty, for all of them")
     for name in names:
         if not NAMESPACE.fullmatch(name):
             raise ValueError(

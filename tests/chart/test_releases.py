@@ -299,14 +299,15 @@ def test_the_first_publish_works_as_the_notes_say(cluster: ControlPlane, admin: 
     where kubectl would wait for a pod and forward a port, its own address."""
     as_kubectl_leaves_them(cluster)
     notes = admin.succeed("install", "angarium", CHART, "-n", "notes", "--create-namespace", values=NO_CRDS)
-    commands = "\n".join(line[2:] for line in notes.splitlines() if line.startswith("  "))
+    # Indented, as a person copies them.
+    commands = "\n".join(line for line in notes.splitlines() if line.startswith("  "))
     kubeconfig = cluster.write_kubeconfig(tmp_path / "kubeconfig", token_of(cluster, "notes", "angarium"))
     with Angarium(tmp_path, kubeconfig=kubeconfig) as angarium:
         angarium.start()
         for of_the_pod, here in (
-            (r"^kubectl .* rollout status .*$", ""),
-            (r"^kubectl .* port-forward .*$", ""),
-            (r"^kill \$FORWARD$", ""),
+            (r"^  kubectl .* rollout status .*$", ""),
+            (r"^  kubectl .* port-forward .*$", ""),
+            (r"^  kill \$FORWARD$", ""),
             (r"http://127\.0\.0\.1:8080", angarium.url),
             (r"http://angarium-health\.notes\.svc:9090", angarium.health_url),
         ):

@@ -250,6 +250,25 @@ def test_a_crd_that_is_missing_is_told_in_an_event(
         stage.angarium.wait_until(stage.angarium.is_ready, "ready")
 
 
+@pytest.mark.thorough
+def test_a_crd_that_goes_while_it_runs_is_told_and_followed_again(
+    control_plane: ControlPlane, namespace: str, pod: str, tmp_path: Path
+) -> None:
+    """Long before the next resync: that is minutes away."""
+    with staged(control_plane, namespace, tmp_path, resync="5m", pod=pod) as stage:
+        stage.angarium.start()
+        await_metric(stage.angarium, "angarium_resyncs_total", 2)  # the early one, that judges the watch
+        with without_crd(control_plane, "Topic") as file:
+            told_of(stage, EventReason.CRD_MISSING, "topics.angarium.dev", "kubectl apply -f crds/")
+            await_metric(stage.angarium, UP, 0)
+            assert stage.angarium.is_ready(), "publishers need no API server"
+            apply(control_plane, file)
+            told_of(stage, EventReason.ALL_GRANTED, type_="Normal")
+        await_metric(stage.angarium, UP, 1)
+        stage.endpoint("after")
+        stage.ready(("Endpoint", "after"))
+
+
 def test_names_of_reasons_are_those_of_the_documentation() -> None:
     """See tests/cluster/test_reasons.py, which leaves them to this file."""
     assert [EventReason.CRD_MISSING, EventReason.RIGHTS_MISSING] == ["CrdMissing", "RightsMissing"]

@@ -106,7 +106,7 @@ def test_an_application_publishes_with_the_secret_of_a_token(
 def test_the_first_publish_of_the_notes(release: Release) -> None:
     """What Helm prints after the install, copied and run, but for the port on this machine, which may be taken."""
     notes = release.helm("get", "notes", "angarium")
-    commands = "\n".join(line[2:] for line in notes.splitlines() if line.startswith("  "))
+    commands = "\n".join(line for line in notes.splitlines() if line.startswith("  "))
     port = free_port()
     commands = commands.replace("8080:8080", f"{port}:8080").replace("127.0.0.1:8080", f"127.0.0.1:{port}")
     done = subprocess.run(

@@ -56,6 +56,18 @@ def test_stopped_it_leaves_nothing(node: KubeNode, tmp_path: Path) -> None:
     assert not [folder for folder in enclosure.cgroups.values() if folder.exists()]
 
 
+def test_a_folder_serves_a_second_time(node: KubeNode, tmp_path: Path) -> None:
+    first = another(node, tmp_path / "again")
+    first.start()
+    first.stop()
+    second = Enclosure(first.folder, node.parts.environment, node.settings)
+    second.start()
+    try:
+        assert second.run("hostname").stdout == "node-1\n"
+    finally:
+        second.stop()
+
+
 def test_what_a_killed_run_left_is_removed_by_the_next(node: KubeNode, tmp_path: Path) -> None:
     (tmp_path / "killed").mkdir()
     arguments = (tmp_path / "killed", repr(node.parts.environment), repr(node.settings))

@@ -50,6 +50,7 @@ class Enclosure:
                 for file in ("cpuset.cpus", "cpuset.mems"):
                     (folder / file).write_text((folder.parent / file).read_text())
         self._list.write_text("".join(f"{folder}\n" for folder in self.cgroups.values()))
+        (self.folder / "arranged").unlink(missing_ok=True)  # of an earlier node with the same folder
         self._first.start()
         deadline = time.monotonic() + START_S
         while not (self.folder / "arranged").exists():

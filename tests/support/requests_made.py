@@ -20,7 +20,6 @@ EVERYBODYS = frozenset(
     {
         Right("authorization.k8s.io", "selfsubjectaccessreviews", "create"),
         Right("authentication.k8s.io", "selfsubjectreviews", "create"),
-        Right("", "/version", "get"),
         Right("", "/apis/angarium.dev/v1alpha1", "get"),
         # Kopf looks at what there is when it starts.
         Right("", "/api", "get"),

@@ -61,8 +61,8 @@ def test_a_request_that_was_refused() -> None:
 
 
 def test_what_everybody_may_has_to_be_asked_for_too() -> None:
-    asked = [one for one in used("Role", "ClusterRole") if one.right != Right("", "/version", "get")]
-    assert found(*asked) == ["`get /version` stands among everybody's, and nothing ever asked for it"]
+    asked = [one for one in used("Role", "ClusterRole") if one.right != Right("", "/api", "get")]
+    assert found(*asked) == ["`get /api` stands among everybody's, and nothing ever asked for it"]
 
 
 def entry(**changes: Any) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def reason(text: str) -> dict[str, str]:
          Asked(STATUS, "", True, "t", "")),
         ({"annotations": {"authorization.k8s.io/decision": "forbid", "authorization.k8s.io/reason": ""}},
          Asked(STATUS, "", False, "t", "")),
-        ({"objectRef": None, "verb": "get", "requestURI": "/version?timeout=1s"},
-         Asked(Right("", "/version", "get"), "Role", True, "t", "")),
+        ({"objectRef": None, "verb": "get", "requestURI": "/api?timeout=1s"},
+         Asked(Right("", "/api", "get"), "Role", True, "t", "")),
     ],
 )  # fmt: skip
 def test_an_entry_of_the_audit_log(changes: dict[str, Any], expected: Asked | None) -> None:

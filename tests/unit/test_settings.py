@@ -65,6 +65,12 @@ def test_empty_lists_are_values() -> None:
     assert settings_of({"ANGARIUM_NAMESPACES": " shop, billing ,"}).namespaces == ("shop", "billing")
 
 
+@pytest.mark.parametrize("text", [",", " ", " , "])
+def test_what_looks_like_names_but_has_none_is_not_taken_for_all_namespaces(text: str) -> None:
+    with pytest.raises(SettingsError, match="names no namespace"):
+        settings_of({"ANGARIUM_NAMESPACES": text})
+
+
 def test_every_default_is_what_its_text_means() -> None:
     for field in fields():
         text = default_text(field.default)

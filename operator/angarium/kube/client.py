@@ -37,7 +37,8 @@ WRITTEN_BY = {"fieldManager": FIELD_MANAGER}
 UNAUTHORIZED = 401
 UNKNOWN_CALLER = (
     "the API server does not take these credentials; the token of the service account or kubeconfig is wrong, has "
-    "expired, or is of another cluster"
+    "expired, or is of another cluster; if the ServiceAccount was made anew, delete the pod: the next one has a good "
+    "token"
 )
 
 JSON_PATCH = "application/json-patch+json"

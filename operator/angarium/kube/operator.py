@@ -214,7 +214,10 @@ class Operator:
         return on_event
 
     async def _pause(self, parts: Parts, client: KubeClient, watch: Watch, seconds: float) -> None:
-        """Until the next resync is due or asked for, the watch has ended, or the API server is found away."""
+        """Until the next resync is due or asked for, the watch has ended, or the API server or a CRD is found away.
+
+        Kopf may be deaf for minutes once a CRD is gone: who applies it again is not to wait for the next resync.
+        """
         until = self._planes.clock.monotonic() + seconds
         while (left := until - self._planes.clock.monotonic()) > 0 and not (watch.ended.is_set() or parts.asked()):
             with contextlib.suppress(TimeoutError):
@@ -222,7 +225,8 @@ class Operator:
                     await parts.again.wait()
                     parts.again.clear()
             try:
-                await client.get("/version")
+                if await preflight.missing_kinds(client) and not self.health.lacks:
+                    return
             except KubeError as error:
                 if error.unreachable:
                     self.health.unreachable(str(error))

@@ -56,7 +56,7 @@ async def lacks(client: KubeClient, namespaces: Sequence[str] | None) -> list[La
     """Every missing CRD, and the missing rights, those that several namespaces miss alike in one; empty when all is
     there. `namespaces` None asks for the rights in the whole cluster. Raises KubeError if it cannot be told.
     """
-    found = [_crd_lack(plural) for plural in await _missing_kinds(client)]
+    found = [_crd_lack(plural) for plural in await missing_kinds(client)]
     alike: defaultdict[tuple[Right, ...], list[str | None]] = defaultdict(list)
     for namespace in namespaces if namespaces is not None else [None]:
         denied = await _denied(client, RIGHTS if namespace else RIGHTS_IN_CLUSTER, namespace)
@@ -122,7 +122,8 @@ def _listed(namespaces: Sequence[str]) -> str:
     return f"{'namespace' if len(namespaces) == 1 else 'the namespaces'} {names}"
 
 
-async def _missing_kinds(client: KubeClient) -> list[str]:
+async def missing_kinds(client: KubeClient) -> list[str]:
+    """Plural names of the CRDs that the API server does not serve. Raises KubeError."""
     try:
         known = await client.get(f"/apis/{API_VERSION}")
     except KubeError as error:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import socket
 from pathlib import Path
 
 from angarium.domain.errors import StoreInUse, StoreUnwritable
@@ -26,21 +27,22 @@ class FileLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            holder = os.pread(self._descriptor, 300, 0).decode(errors="replace").strip() or "unknown"
             os.close(self._descriptor)
             raise StoreInUse(
                 f"the database {database} is used by another Angarium (pid {holder}); "
                 "stop that one first, or give this one a database of its own"
             ) from error
-        self._write_pid()
+        self._write_holder()
 
     def release(self) -> None:
         os.close(self._descriptor)
 
-    def _write_pid(self) -> None:
-        with contextlib.suppress(OSError):  # the pid is a hint for people; a full disk must not stop a start
+    def _write_holder(self) -> None:
+        """The name of the host is the pod's in a cluster, where every pid is 1."""
+        with contextlib.suppress(OSError):  # it is a hint for people; a full disk must not stop a start
             os.ftruncate(self._descriptor, 0)
-            os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+            os.pwrite(self._descriptor, f"{os.getpid()} on {socket.gethostname()}\n".encode(), 0)
 
 
 def lock_of(database: Path) -> Path:

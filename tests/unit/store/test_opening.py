@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from socket import gethostname
 
 import pytest
 from tests.support.fakes import FakeClock
@@ -46,7 +47,7 @@ async def test_a_second_opener_is_told_who_has_it(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     store = opened(path)
     text = refusal(path)
-    assert str(path) in text and "used by another Angarium" in text and f"pid {os.getpid()}" in text
+    assert str(path) in text and f"used by another Angarium (pid {os.getpid()} on {gethostname()})" in text
     await store.close()
     await opened(path).close()
 

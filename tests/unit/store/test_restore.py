@@ -115,7 +115,7 @@ def test_a_log_without_its_database_is_not_written_into_the_new_one(database: Pa
 def test_a_program_that_runs_is_not_disturbed(database: Path, backup: Path) -> None:
     store = opened(database)
     try:
-        assert f"is used by another Angarium (pid {os.getpid()})" in refusal(backup, database)
+        assert f"is used by another Angarium (pid {os.getpid()} on " in refusal(backup, database)
     finally:
         asyncio.run(store.close())
     assert waiting(database) == AFTER
