@@ -275,8 +275,9 @@ def value(field_name: str, source: str, text: str) -> Any:
 
 
 def _meant(name: str) -> str:
-    near = difflib.get_close_matches(name.upper(), [variable(field.name) for field in fields()], 1, 0.8)
-    return f"is {near[0]} meant? " if near else ""
+    names = [field.name.upper() for field in fields()]
+    near = difflib.get_close_matches(name.upper().removeprefix(PREFIX), names, 1, 0.75)
+    return f"is {PREFIX}{near[0]} meant? " if near else ""
 
 
 def _is_ours(name: str, text: str) -> bool:

@@ -12,14 +12,11 @@ import pytest
 from tests.cluster.conftest import programs_of
 from tests.support.cluster import ROOT
 from tests.support.controlplane import ControlPlane
-from tests.support.markdown import Block, blocks
-from tests.support.reader import Reader, reader_of
+from tests.support.markdown import blocks
+from tests.support.reader import Page, Reader, reader_of
 from tests.support.released import await_gone
-from tests.support.shell import commands
 from tools.controlplane import build
 
-PAGE = ROOT / "docs" / "upgrade.md"
-BLOCKS = list(blocks(PAGE.read_text()))
 NEEDED = ("charts", "crds", "deploy")
 NO_POD = "it waits for a pod or looks into one, and there is no kubelet"
 NOT_RUN = {
@@ -28,6 +25,7 @@ NOT_RUN = {
     "kubectl .* logs ": NO_POD,
     "kubectl .* wait --for=condition=Ready pod/": NO_POD,
 }
+PAGE = Page(tuple(blocks((ROOT / "docs" / "upgrade.md").read_text())), NOT_RUN)
 DEFAULT = "kubectl -n {} create serviceaccount default"
 """What a cluster makes for each namespace; the controller that does it does not run here."""
 PLACE = f"kubectl create namespace angarium || true; {DEFAULT.format('angarium')} || true"
@@ -79,7 +77,7 @@ def reader(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     """Each section leaves the CRDs there, as a person would, and those that come next take them over."""
     folder = tmp_path_factory.mktemp("upgrade")
     (folder / "values.yaml").write_text("drainSeconds: 20\n")
-    reader = reader_of(BLOCKS, NEEDED, control_plane, folder, programs_of(build.HELM))
+    reader = reader_of(PAGE.blocks, NEEDED, control_plane, folder, programs_of(build.HELM))
     control_plane.start_controller_manager()
     yield reader
     reader.try_to(UNINSTALL.format("angarium", "angarium"), "kubectl delete -f crds/ --ignore-not-found")
@@ -87,24 +85,15 @@ def reader(control_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory
     control_plane.stop_controller_manager()
 
 
-def blocks_of(section: str) -> list[Block]:
-    return [block for block in BLOCKS if block.heading == section and block.language == "sh"]
-
-
 def with_account(text: str) -> str:
     made = re.match(r"kubectl create namespace (\S+)", text)
     return f"{text}\n{DEFAULT.format(made[1])}" if made else text
 
 
-def skipped(text: str) -> str | None:
-    return next((start for start in NOT_RUN if re.match(start, text)), None)
-
-
 @pytest.mark.parametrize("section", CASES)
 def test_a_section(reader: Reader, section: str) -> None:
     case = CASES[section]
-    todo = [with_account(one.text) for block in blocks_of(section) for one in commands(block.text)]
-    todo = [text for text in todo if not skipped(text)]
+    todo = [with_account(text) for text in PAGE.commands(section)]
     try:
         reader.run(*case.before)
         reader.run(*todo)
@@ -113,13 +102,5 @@ def test_a_section(reader: Reader, section: str) -> None:
         reader.try_to(*TIDY)
 
 
-def test_every_section_with_commands_is_followed() -> None:
-    assert {block.heading for block in BLOCKS if block.language == "sh"} == {*CASES}
-    assert {block.language for block in BLOCKS} == {"sh", "yaml"}, "no command hides behind another language"
-
-
-def test_only_what_is_listed_is_not_run() -> None:
-    texts = [one.text for block in BLOCKS if block.language == "sh" for one in commands(block.text)]
-    left_out = [skipped(text) for text in texts]
-    assert {*left_out} - {None} == {*NOT_RUN}, "each of the list is on the page"
-    assert left_out.count(None) > len(texts) / 2
+def test_all_of_the_page_is_followed() -> None:
+    PAGE.check(CASES)

@@ -16,13 +16,10 @@ from tests.support import rights
 from tests.support.angarium import Angarium
 from tests.support.cluster import ROOT
 from tests.support.controlplane import ControlPlane
-from tests.support.markdown import Block, blocks
-from tests.support.reader import Reader, reader_of
-from tests.support.shell import commands
+from tests.support.markdown import blocks
+from tests.support.reader import Page, Reader, reader_of
 from tools.controlplane import build
 
-PAGE = ROOT / "docs" / "install.md"
-BLOCKS = list(blocks(PAGE.read_text()))
 NEEDED = ("charts", "crds", "deploy", "examples/quickstart")
 FORWARDED = "http://127.0.0.1:8080"
 
@@ -36,6 +33,7 @@ NOT_RUN = {
     "kubectl get --raw .*/proxy/": NO_POD,
     "kubectl -n default wait agep,": "it waits for an operator in a pod; test_quickstart.py waits for the same objects",
 }
+PAGE = Page(tuple(blocks((ROOT / "docs" / "install.md").read_text())), NOT_RUN)
 
 IMAGE = "kubectl -n angarium get statefulset angarium -o jsonpath='{.spec.template.spec.containers[0].image}'"
 PLACE = "kubectl create namespace angarium --dry-run=client -o yaml | kubectl apply -f -"
@@ -124,7 +122,7 @@ def reader(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
     control_plane = ControlPlane(tmp_path_factory.mktemp("empty"), assets)
     try:
         control_plane.start()
-        yield reader_of(BLOCKS, NEEDED, control_plane, tmp_path_factory.mktemp("install"), programs_of(build.HELM))
+        yield reader_of(PAGE.blocks, NEEDED, control_plane, tmp_path_factory.mktemp("install"), programs_of(build.HELM))
     finally:
         control_plane.stop()
 
@@ -132,7 +130,7 @@ def reader(assets: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[R
 @pytest.fixture
 def in_place_of_the_pod(reader: Reader, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an Angarium where the section asks one; else that of the port-forward, which nobody asks."""
-    if not any(FORWARDED in block.text for block in blocks_of(request.node.callspec.params["section"])):
+    if not any(FORWARDED in text for text in PAGE.commands(request.node.callspec.params["section"])):
         yield FORWARDED
         return
     reader.run(
@@ -148,21 +146,12 @@ def in_place_of_the_pod(reader: Reader, request: pytest.FixtureRequest, tmp_path
     reader.run("kubectl -n angarium delete serviceaccount angarium", "kubectl delete clusterrole angarium.angarium")
 
 
-def blocks_of(section: str) -> list[Block]:
-    return [block for block in BLOCKS if block.heading == section and block.language == "sh"]
-
-
-def skipped(text: str) -> str | None:
-    return next((start for start in NOT_RUN if re.match(start, text)), None)
-
-
 @pytest.mark.parametrize("section", CASES)
 def test_a_section(reader: Reader, section: str, in_place_of_the_pod: str) -> None:
     case = CASES[section]
-    todo = [one.text for block in blocks_of(section) for one in commands(block.text) if not skipped(one.text)]
     reader.run(*case.before)
     try:
-        printed = reader.run(*(text.replace(FORWARDED, in_place_of_the_pod) for text in todo))
+        printed = reader.run(*(text.replace(FORWARDED, in_place_of_the_pod) for text in PAGE.commands(section)))
         assert WORDS_PRINTED.get(section, "") in printed
         for command, words in case.shows.items():
             assert words in reader.run(command), command
@@ -170,21 +159,15 @@ def test_a_section(reader: Reader, section: str, in_place_of_the_pod: str) -> No
         reader.try_to(*case.after)
 
 
-def test_every_section_with_commands_is_followed() -> None:
-    assert {block.heading for block in BLOCKS if block.language == "sh"} == {*CASES}
-    assert {block.language for block in BLOCKS} == {"sh", "yaml"}, "no command hides behind another language"
-
-
-def test_only_what_is_listed_is_not_run() -> None:
-    texts = [one.text for block in BLOCKS if block.language == "sh" for one in commands(block.text)]
-    left_out = [skipped(text) for text in texts]
-    assert {*left_out} - {None} == {*NOT_RUN}, "each of the list is on the page"
-    assert left_out.count(None) > len(texts) / 2
+def test_all_of_the_page_is_followed() -> None:
+    PAGE.check(CASES)
 
 
 def test_the_version_is_that_of_the_program() -> None:
     """The image that is built by hand, loaded and pushed is the one that the chart asks for."""
     named = {
-        version for block in BLOCKS for version in re.findall(r"(?:angarium:|newTag: |VERSION=)([\w.]+)", block.text)
+        version
+        for block in PAGE.blocks
+        for version in re.findall(r"(?:angarium:|newTag: |VERSION=)([\w.]+)", block.text)
     }
     assert named == {package_version("angarium")}

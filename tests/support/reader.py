@@ -3,14 +3,14 @@
 import os
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.controlplane import ControlPlane
 from tests.support.markdown import Block
 from tests.support.programs import ROOT
-from tests.support.shell import run_all
+from tests.support.shell import commands, run_all
 
 _FILE = re.compile(r"# ([\w-]+\.yaml)\n")
 
@@ -32,6 +32,34 @@ class Reader:
     def try_to(self, *texts: str) -> None:
         """The same, whatever they end with."""
         run_all(list(texts), self.folder, self.environment)
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page has its readers do; `not_run` are beginnings of commands that cannot be run in a test, and why."""
+
+    blocks: tuple[Block, ...]
+    not_run: Mapping[str, str]
+
+    def commands(self, section: str) -> list[str]:
+        """Those of a section that are run, in order."""
+        return [text for text in self._commands(section) if not self._left_out(text)]
+
+    def check(self, sections: Collection[str]) -> None:
+        """All of the page is followed: AssertionError for a section with commands that is not among these, commands in
+        another language, or a reason for a command that is not there."""
+        assert {block.heading for block in self.blocks if block.language == "sh"} == {*sections}
+        assert {block.language for block in self.blocks} == {"sh", "yaml"}, "no command hides behind another language"
+        left_out = [self._left_out(text) for section in sections for text in self._commands(section)]
+        assert {*left_out} - {None} == {*self.not_run}, "each of the list is on the page"
+        assert left_out.count(None) > len(left_out) / 2
+
+    def _commands(self, section: str) -> list[str]:
+        blocks = [block for block in self.blocks if block.heading == section and block.language == "sh"]
+        return [one.text for block in blocks for one in commands(block.text)]
+
+    def _left_out(self, text: str) -> str | None:
+        return next((start for start in self.not_run if re.match(start, text)), None)
 
 
 def reader_of(
