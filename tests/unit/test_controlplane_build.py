@@ -19,8 +19,8 @@ PROGRAMS = tuple(CONTROL_PLANE.packages)
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("ANGARIUM_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache" / "controlplane"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "angarium" / "controlplane"
 
 
 def fill(folder: Path, *names: str) -> Path:

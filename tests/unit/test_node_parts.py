@@ -12,17 +12,17 @@ from tools.node.debian import Unpacked
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache in which all parts are."""
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("ANGARIUM_CACHE", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(debian, "offered", lambda: ["runc_1_amd64.deb"])
     for module in parts.MODULES:
         folder = build.cached_folder(module)
         folder.mkdir(parents=True)
         for name in module.packages:
             (folder / name).touch(mode=0o755)
-    unpacked = tmp_path / "debian" / debian.fingerprint([b"runc_1_amd64.deb"])
+    unpacked = build.cache_root() / "debian" / debian.fingerprint([b"runc_1_amd64.deb"])
     unpacked.mkdir(parents=True)
     (unpacked / debian.COMPLETE).touch()
-    return tmp_path
+    return build.cache_root()
 
 
 @pytest.mark.parametrize("ci", ["true", ""])

@@ -115,9 +115,8 @@ def cached_folder(module: Module = CONTROL_PLANE) -> Path:
 
 
 def cache_root() -> Path:
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    ours = os.environ.get("ANGARIUM_CACHE") or f"{cache}/angarium"
-    return Path(ours).expanduser().absolute()
+    """No variable of our own says where: a setting of the program would have its name."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "angarium"
 
 
 def build(module: Module = CONTROL_PLANE) -> Path:
