@@ -202,7 +202,10 @@ def test_references_inside_the_page_lead_somewhere() -> None:
         assert (ROOT / "docs" / path).exists(), path
 
 
-@pytest.mark.parametrize("flag", sorted(set(re.findall(r"`(--[a-z-]+)", OPERATIONS)) - {"--as"}))
+KUBECTL_FLAGS = {"--as", "--target"}
+
+
+@pytest.mark.parametrize("flag", sorted(set(re.findall(r"`(--[a-z-]+)", OPERATIONS)) - KUBECTL_FLAGS))
 def test_flags_on_the_page_are_flags_of_the_program(flag: str) -> None:
     assert flag in {option for command in main.commands.values() for each in command.params for option in each.opts}
 
