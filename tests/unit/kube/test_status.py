@@ -11,7 +11,15 @@ from tests.support.fakes import LoopClock
 
 from angarium.domain.declarations import Kind, ObjectRef
 from angarium.kube.client import KubeError
-from angarium.kube.status import CONTESTED_EVERY_S, PROGRESS_EVERY_S, REFUSED_RETRY_S, Desired, Standing, StatusWriter
+from angarium.kube.status import (
+    CONTESTED_EVERY_S,
+    PROGRESS_EVERY_S,
+    REFUSED_RETRY_S,
+    TEST_FAILED,
+    Desired,
+    Standing,
+    StatusWriter,
+)
 
 REF = ObjectRef(Kind.SCHEDULE, "shop", "nightly")
 OTHER = ObjectRef(Kind.ENDPOINT, "shop", "billing")
@@ -241,9 +249,11 @@ async def test_a_missing_right_is_said_once_for_all_objects_of_a_kind(caplog: py
 
 
 @pytest.mark.looptime
-async def test_an_object_that_is_gone_is_left(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("refusal", [KubeError(404, "not found"), KubeError(422, TEST_FAILED)], ids=["gone", "anew"])
+async def test_an_object_that_is_gone_is_left(refusal: KubeError, caplog: pytest.LogCaptureFixture) -> None:
+    """Also if there is a new one of its name."""
     cluster = Cluster()
-    cluster.refusals = [KubeError(404, "not found")]
+    cluster.refusals = [refusal]
     cluster.want(REF, status("False"))
     async with writing(cluster) as writer:
         writer.observed(REF, standing({}), "1")
