@@ -46,6 +46,9 @@ MERGE_PATCH = "application/merge-patch+json"
 
 Manifest = dict[str, Any]
 
+TEST_FAILED = "the server rejected our request due to an error in our request"
+"""All that the API server says, with 422, when the `test` of a JSON patch fails."""
+
 
 class KubeError(AngariumError):
     """The API server refused or could not be asked; `status` is 0 when it did not answer."""
@@ -58,6 +61,11 @@ class KubeError(AngariumError):
     def unreachable(self) -> bool:
         """It may be a matter of time: no answer, or one that says that it cannot answer now."""
         return self.status == 0 or self.status == 429 or self.status >= 500
+
+    @property
+    def outdated(self) -> bool:
+        """What a JSON patch tests first is no longer so: the object was changed, or is another one by now."""
+        return self.status == 422 and TEST_FAILED in str(self)
 
 
 def collection_path(kind: Kind, namespace: str | None) -> str:

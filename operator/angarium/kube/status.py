@@ -88,9 +88,6 @@ class Desired:
 Compute = Callable[[Mapping[ObjectRef, list[Status]]], Any]
 """async (previous conditions by object) -> Mapping[ObjectRef, Desired]; what has gone is left out."""
 
-TEST_FAILED = "the server rejected our request due to an error in our request"
-"""All that the API server says, with 422, when the `test` of a JSON patch fails: that object has another uid."""
-
 
 class StatusWriter:
     """Belongs to the operator's loop, but `touch` may be called from anywhere.
@@ -285,7 +282,7 @@ class StatusWriter:
         """An object that is gone, or new under its name, is told of by the watch; a missing right may be granted. It is
         said once for all objects of the kind there, until one of them is written."""
         lasting, where = error.status in (401, 403), (ref.namespace, ref.kind)
-        gone = error.status == 404 or (error.status == 422 and TEST_FAILED in str(error))
+        gone = error.status == 404 or error.outdated
         if not gone and not (lasting and where in self._forbidden):
             logger.error(
                 "the status of %s is refused: %s",

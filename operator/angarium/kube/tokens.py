@@ -269,6 +269,8 @@ class TokenSecrets:
         except KubeError as error:
             if error.unreachable:
                 raise
+            if error.outdated:  # somebody else was faster: the next pass looks again
+                return []
             return [Problem(ReferenceReason.SECRET_NOT_WRITTEN, _kept(secret, error))]
         logger.info(
             "Secret %r of %s was applied by somebody else: from now on it is read and never written",

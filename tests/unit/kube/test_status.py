@@ -10,16 +10,8 @@ import pytest
 from tests.support.fakes import LoopClock
 
 from angarium.domain.declarations import Kind, ObjectRef
-from angarium.kube.client import KubeError
-from angarium.kube.status import (
-    CONTESTED_EVERY_S,
-    PROGRESS_EVERY_S,
-    REFUSED_RETRY_S,
-    TEST_FAILED,
-    Desired,
-    Standing,
-    StatusWriter,
-)
+from angarium.kube.client import TEST_FAILED, KubeError
+from angarium.kube.status import CONTESTED_EVERY_S, PROGRESS_EVERY_S, REFUSED_RETRY_S, Desired, Standing, StatusWriter
 
 REF = ObjectRef(Kind.SCHEDULE, "shop", "nightly")
 OTHER = ObjectRef(Kind.ENDPOINT, "shop", "billing")

@@ -11,7 +11,7 @@ from tests.support.resources import declared_of
 from angarium.domain.credentials import Credential, SigningKeys, token_hash
 from angarium.domain.declarations import Declared, Kind, ObjectRef
 from angarium.domain.ports import Version
-from angarium.kube.client import KubeError, Manifest
+from angarium.kube.client import TEST_FAILED, KubeError, Manifest
 from angarium.kube.reconciler import version
 from angarium.kube.tokens import CURRENT, NEXT, TOKEN, TokenSecrets
 from angarium.service.keys import Keys
@@ -311,6 +311,18 @@ async def test_what_is_handed_over_brings_its_keys_if_no_other_secret_has_those_
     await scene.secrets.reconcile()
     assert scene.store.keys["shop"] == SigningKeys("sig_given", "sig_given_next", adopted=True)
     assert scene.reasons() == {"app": []}
+
+
+async def test_who_was_faster_at_a_handed_over_secret_makes_it_wait_for_the_next_pass() -> None:
+    scene = Scene("app")
+    await scene.secrets.reconcile()
+    scene.api.applied("app", **GIVEN)
+    scene.api.unchangeable[path_of("app")] = KubeError(422, TEST_FAILED)
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"app": []} and scene.api.owners("app")
+    scene.api.unchangeable.clear()
+    await scene.secrets.reconcile()
+    assert scene.reasons() == {"app": []} and not scene.api.owners("app")
 
 
 async def test_keys_that_another_secret_has_stay_in_force() -> None:
