@@ -52,9 +52,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield control_plane
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def admin(helm: Helm, control_plane: ControlPlane) -> Helm:
-    """Helm as cluster admin of that control plane."""
+    """Helm as cluster admin of the control plane that a module has."""
     return Helm(helm.program, control_plane.folder / "helm", control_plane.kubeconfig)
 
 

@@ -33,11 +33,6 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         yield control_plane
 
 
-@pytest.fixture(scope="module")
-def admin(helm: Helm, control_plane: ControlPlane) -> Helm:
-    return Helm(helm.program, control_plane.folder / "helm", control_plane.kubeconfig)
-
-
 @pytest.fixture
 def controllers(control_plane: ControlPlane) -> Iterator[None]:
     control_plane.start_controller_manager()
